@@ -1,0 +1,1 @@
+"""What lambdakit is worth: claims, each measured against a control in fresh processes."""

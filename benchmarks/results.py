@@ -1,0 +1,104 @@
+"""What a run has found, as JSON; docs/benchmarks.md describes it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from . import stats
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from .effect import Check, Effect, Measured, Row
+
+SCHEMA = 1  # raised when a reader of the older one would misunderstand
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Outcome:
+    """One effect after its run.
+
+    Attributes:
+        measured: None if it could not be measured.
+        checks: its verifications.
+        error: why it could not be measured.
+        took_s: how long it took.
+    """
+
+    effect: Effect
+    measured: Measured | None
+    checks: list[Check] = field(default_factory=list)
+    error: str | None = None
+    took_s: float = 0.0
+
+    @property
+    def failures(self) -> list[str]:
+        """What was not verified, a sentence each."""
+        if self.error is not None:
+            return [f"{self.effect.name}: could not be measured: {self.error}"]
+        return [
+            f"{self.effect.name}: not verified: {check.what}" + (f" (found: {check.found})" if check.found else "")
+            for check in self.checks
+            if not check.passed
+        ]
+
+
+def row_figures(row: Row, measured: Measured) -> dict[str, Any]:
+    """One row of the table in figures."""
+    control, treatment = measured.series[row.control], measured.series[row.treatment]
+    positive = min(*control.values, *treatment.values) > 0
+    ratio, low, high = stats.ratio_interval(control.values, treatment.values) if positive else (None, None, None)
+    return {
+        "what": row.what,
+        "unit": treatment.unit,
+        "control": row.control,
+        "treatment": row.treatment,
+        "without": control.median,
+        "with": treatment.median,
+        "difference": treatment.median - control.median,
+        "as_difference": row.as_difference,
+        "ratio": ratio,
+        "ratio_low": low,
+        "ratio_high": high,
+        "spread_without_pct": stats.spread_pct(control.values),
+        "spread_with_pct": stats.spread_pct(treatment.values),
+        "claims": [{"text": claim.text, "held": claim.holds(control, treatment)} for claim in row.claims],
+    }
+
+
+def effect_figures(outcome: Outcome) -> dict[str, Any]:
+    """One effect: its rows, every sample of every process, the evidence, the verifications."""
+    effect, measured = outcome.effect, outcome.measured
+    return {
+        "name": effect.name,
+        "question": effect.question,
+        "took_s": outcome.took_s,
+        "error": outcome.error,
+        "rows": [row_figures(row, measured) for row in effect.rows] if measured else [],
+        "series": {
+            name: {"unit": series.unit, "median": series.median, "processes": [list(p) for p in series.processes]}
+            for name, series in (measured.series if measured else {}).items()
+        },
+        "evidence": measured.evidence if measured else {},
+        "checks": [{"what": check.what, "passed": check.passed, "found": check.found} for check in outcome.checks],
+    }
+
+
+def document(outcomes: list[Outcome], *, mode: str, machine: dict[str, Any]) -> dict[str, Any]:
+    """A whole run."""
+    return {
+        "schema": SCHEMA,
+        "mode": mode,
+        "machine": machine,
+        "effects": [effect_figures(outcome) for outcome in outcomes],
+    }
+
+
+def write(path: Path, content: dict[str, Any]) -> None:
+    """Write it, such that a reader never sees half of it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f"{path.name}.part")
+    part.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n")
+    part.replace(path)

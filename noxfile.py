@@ -1,0 +1,76 @@
+"""Sessions: lint, types, tests (what CI runs), soak (long rounds, every Python), bench, docs."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import nox
+
+nox.options.default_venv_backend = "venv"
+nox.options.sessions = ["lint", "types", "tests"]
+
+PROJECT = nox.project.load_toml("pyproject.toml")
+PYTHONS = nox.project.python_versions(PROJECT)
+# Byte code present, as in a deployed package; an AWS account or a proxy of this machine must not leak into a test.
+CLEAN = {"PYTHONDONTWRITEBYTECODE": None} | {k: None for k in os.environ if k.startswith(("AWS_", "LAMBDAKIT_"))}
+
+
+def install(session: nox.Session, *groups: str, extras: str = "sdk,lab") -> None:
+    """The wheel, as users get it, with some groups of development dependencies."""
+    names = [name for group in groups for name in nox.project.dependency_groups(PROJECT, group)]
+    session.install("--quiet", f".[{extras}]" if extras else ".", *names)
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    session.install("--quiet", *nox.project.dependency_groups(PROJECT, "lint"))
+    session.run("ruff", "check", ".")
+    session.run("ruff", "format", "--check", ".")
+
+
+@nox.session
+def types(session: nox.Session) -> None:
+    install(session, "types", "tests")
+    session.install("--quiet", "nox")
+    session.run("mypy")
+    session.run("basedpyright")
+
+
+@nox.session
+def tests(session: nox.Session) -> None:
+    """What CI runs, on the Python that runs nox, with 100 % branch coverage."""
+    install(session, "tests")
+    session.run("coverage", "erase", env=CLEAN)
+    session.run("coverage", "run", "-m", "pytest", "-m", "not soak", *session.posargs, env=CLEAN)
+    if not session.posargs:
+        session.run("coverage", "report", env=CLEAN)
+
+
+@nox.session(python=PYTHONS)
+def soak(session: nox.Session) -> None:
+    """Everything, with thousands of generated examples, on every Python."""
+    install(session, "tests")
+    session.run("python", "-m", "pytest", *session.posargs, env=CLEAN | {"HYPOTHESIS_PROFILE": "soak"})
+
+
+@nox.session
+def bare(session: nox.Session) -> None:
+    """Works without boto3, proved by running without boto3."""
+    install(session, extras="")
+    session.install("--quiet", "pytest")
+    session.run("python", "-m", "pytest", "tests/bare", *session.posargs, env=CLEAN)
+
+
+@nox.session
+def bench(session: nox.Session) -> None:
+    """The main job: what lambdakit is worth, cold and warm, on embedded servers."""
+    install(session, "bench")
+    arguments = session.posargs or ["--quick"]
+    session.run("python", "-m", "benchmarks", *arguments, env=CLEAN)
+
+
+@nox.session
+def docs(session: nox.Session) -> None:
+    install(session, "docs", extras="")
+    session.run("mkdocs", "build", "--strict", "--site-dir", str(Path(session.create_tmp()) / "site"))

@@ -1,0 +1,217 @@
+"""SDK clients that live as long as the environment."""
+
+from __future__ import annotations
+
+import threading
+
+from ._check import did_you_mean, optional_text, text
+from ._log import warn
+from .exceptions import ConfigurationError, DeadlineExceededError, MissingDependencyError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from ._settings import Settings
+
+_MAX_CLIENTS = 32  # one is about 10 MB at worst; a function that needs more builds a key from its input
+_CONNECT_S, _READ_S = 2.0, 10.0
+_ATTEMPTS = 3
+_LAMBDA_LIMIT_S = 900.0  # no function runs longer
+# Read time-outs of operations that wait on purpose: long polls.
+_LONG_READ_S = {"sqs": 25.0, "stepfunctions": 70.0}
+# A time-out of one of these would run the callee once more: the time that remains, and one attempt.
+_CALLEES = frozenset(("bedrock-runtime", "lambda", "sagemaker-runtime"))
+
+
+class Clients:
+    """One client per service, region, endpoint and options; one resource per thread and the same.
+
+    Thread-safe. A hit takes no lock. Session and clients are made under one lock, because making clients on one session
+    from several threads is not safe.
+    """
+
+    __slots__ = ("_boto3_session", "_budget", "_clients", "_local", "_lock", "_session", "_settings", "_warned")
+
+    def __init__(self, *, settings: Settings, budget: Callable[[], float | None]) -> None:
+        """Nothing is imported yet.
+
+        Args:
+            settings: where the default region comes from.
+            budget: seconds that a request may take now, None for no limit; asked before every request.
+        """
+        self._settings = settings
+        self._budget = budget
+        self._lock = threading.Lock()
+        self._clients: dict[tuple[Any, ...], Any] = {}
+        self._local = threading.local()
+        self._session: Any = None
+        self._boto3_session: Any = None
+        self._warned = False
+
+    def client(self, service: str, region: str | None, endpoint_url: str | None, config: Any) -> Any:
+        key = (service, region or self._settings.region, endpoint_url, config and _options(config))
+        try:
+            return self._clients[key]
+        except (KeyError, TypeError):  # TypeError: an argument that cannot be hashed; `_checked` names it
+            pass
+        _checked(service, region, endpoint_url)
+        with self._lock:
+            client = self._clients.get(key)
+            if client is None:
+                client = self._make(service, key[1], endpoint_url, config, resource=False)
+                self._keep(key, client)
+        return client
+
+    def resource(self, service: str, region: str | None, endpoint_url: str | None, config: Any) -> Any:
+        _checked(service, region, endpoint_url)
+        key = (service, region or self._settings.region, endpoint_url, config and _options(config))
+        resources: dict[tuple[Any, ...], Any] = self._local.__dict__.setdefault("resources", {})
+        if key not in resources:
+            with self._lock:
+                resources[key] = self._make(service, key[1], endpoint_url, config, resource=True)
+        return resources[key]
+
+    def _keep(self, key: tuple[Any, ...], client: Any) -> None:
+        if len(self._clients) >= _MAX_CLIENTS:
+            # Only the reference is dropped: whoever holds the client can go on using it.
+            del self._clients[next(iter(self._clients))]
+            if not self._warned:
+                self._warned = True
+                warn(
+                    "more than %d SDK clients in one environment; the oldest are dropped. Is a region, an endpoint or "
+                    "a config different at every call? The last was for %r",
+                    _MAX_CLIENTS,
+                    key[0],
+                )
+        self._clients[key] = client
+
+    def _make(self, service: str, region: str | None, endpoint_url: str | None, config: Any, *, resource: bool) -> Any:
+        try:
+            # 120 ms and 10 MB, with boto3 170: only for those who need a client.
+            import botocore.exceptions
+            import botocore.session
+            from botocore.config import Config
+
+            if self._session is None:
+                self._session = botocore.session.Session()
+            factory = self._factory(service, resource=resource)
+        except ImportError as error:
+            raise MissingDependencyError(
+                "SDK clients need boto3, which is not installed: install lambdakit[sdk] (on Lambda the runtime has it)"
+            ) from error
+        if config is not None and not isinstance(config, Config):
+            raise ConfigurationError(f"config: give a botocore.config.Config, not {type(config).__name__}")
+        self._check_region(region, endpoint_url)
+        options = Config(**self._defaults(service))
+        try:
+            made = factory(
+                service,
+                region_name=region,
+                endpoint_url=endpoint_url,
+                config=options if config is None else options.merge(config),
+            )
+        except botocore.exceptions.NoRegionError as error:
+            raise ConfigurationError(
+                f"region: none was given for {service!r} and AWS_REGION is not set: give region=, or set AWS_REGION"
+            ) from error
+        except (botocore.exceptions.DataNotFoundError, ValueError) as error:
+            raise self._explained(service, endpoint_url, error) from error
+        events = (made.meta.client if resource else made).meta.events
+        events.register("request-created", self._bound, unique_id="lambdakit-deadline")
+        return made
+
+    def _factory(self, service: str, *, resource: bool) -> Callable[..., Any]:
+        """Botocore makes the client that boto3 makes, but for S3 (its transfer methods) and for resources."""
+        factory: Callable[..., Any]
+        if service != "s3" and not resource:
+            factory = self._session.create_client
+            return factory
+        if self._boto3_session is None:
+            import boto3.session  # 30 ms on top of botocore
+
+            self._boto3_session = boto3.session.Session(botocore_session=self._session)
+        factory = self._boto3_session.resource if resource else self._boto3_session.client
+        return factory
+
+    def _defaults(self, service: str) -> dict[str, Any]:
+        callee = service in _CALLEES
+        options: dict[str, Any] = {
+            "connect_timeout": _CONNECT_S,
+            "read_timeout": _LAMBDA_LIMIT_S if callee else _LONG_READ_S.get(service, _READ_S),
+            "tcp_keepalive": True,
+        }
+        if callee or not self._settings.retries_chosen:
+            options["retries"] = {"mode": "standard", "total_max_attempts": 1 if callee else _ATTEMPTS}
+        return options
+
+    def _bound(self, *, request: Any, operation_name: str, **_: Any) -> None:
+        """Before each attempt: no longer than the invocation has, and no attempt that it has no time for."""
+        budget_s = self._budget()
+        if budget_s is None:
+            return
+        if budget_s <= 0.0:
+            raise DeadlineExceededError(f"{operation_name}: the invocation has too little time left for a request")
+        # botocore reads this since 1.40 or so; an older one ignores it, and the client's own time-out holds.
+        asked_s = request.context["client_config"].read_timeout
+        request.context["read_timeout"] = budget_s if asked_s is None else min(asked_s, budget_s)
+
+    def _check_region(self, region: str | None, endpoint_url: str | None) -> None:
+        """Refuse a region that botocore has never heard of; behind an endpoint of one's own any name will do."""
+        if region is None or region == self._settings.region or endpoint_url is not None:
+            return
+        partitions = self._session.get_component("data_loader").load_data("partitions")["partitions"]
+        known = [name for partition in partitions for name in partition["regions"]]
+        if region not in known:
+            raise ConfigurationError(
+                f"region={region!r}: not one of the {len(known)} regions that this botocore knows."
+                f"{did_you_mean(region, known)}"
+            )
+
+    def _explained(self, service: str, endpoint_url: str | None, error: Exception) -> ConfigurationError:
+        known = self._session.get_available_services()
+        if service not in known:
+            return ConfigurationError(
+                f"service={service!r}: not one of the {len(known)} services of this botocore."
+                f"{did_you_mean(service, known)}"
+            )
+        if endpoint_url is not None and "endpoint" in str(error):
+            return ConfigurationError(f"endpoint_url={endpoint_url!r}: give a URL such as 'https://host:port'")
+        return ConfigurationError(f"service={service!r}: {error}")
+
+    def close(self) -> None:
+        """Close the connections of every client. A client that somebody holds opens new ones when it is used."""
+        with self._lock:
+            clients = list(self._clients.values())
+            self._clients.clear()
+        self._local = threading.local()
+        for client in clients:
+            client.close()
+
+    def __len__(self) -> int:
+        """How many clients are kept."""
+        return len(self._clients)
+
+    def __repr__(self) -> str:
+        """The services that have a client."""
+        return f"<Clients {' '.join(sorted({str(key[0]) for key in self._clients})) or 'none'}>"
+
+
+def _checked(service: Any, region: Any, endpoint_url: Any) -> None:
+    text("service", service)
+    optional_text("region", region)
+    optional_text("endpoint_url", endpoint_url)
+
+
+def _options(config: Any) -> Any:
+    """What a `Config` says, as something that compares by value; `Config` itself compares by identity."""
+    return _frozen(getattr(config, "_user_provided_options", config))
+
+
+def _frozen(value: Any) -> Any:
+    if isinstance(value, dict):
+        return tuple(sorted((name, _frozen(item)) for name, item in value.items()))
+    if isinstance(value, (list, tuple)):
+        return tuple(_frozen(item) for item in value)
+    return value

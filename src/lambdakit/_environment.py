@@ -1,0 +1,192 @@
+"""The environment: owner of everything that lives as long as Lambda's execution environment."""
+
+from __future__ import annotations
+
+import os
+import threading
+from contextlib import contextmanager
+from itertools import count
+
+from ._cache import Cache
+from ._clients import Clients
+from ._clock import Clock
+from ._invocation import CURRENT, Invocation, start_kind
+from ._log import warn
+from ._settings import Settings
+from ._values import Values
+from .backends.sdk import SdkBackend
+from .exceptions import LambdakitError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Any
+
+    from .backends import Backend
+
+# What is left of an invocation for the handler to answer with, once a fetch has failed at its deadline.
+DEADLINE_MARGIN_S = 0.25
+
+
+class Environment:
+    """Everything of lambdakit's that lives as long as Lambda's execution environment.
+
+    A process has one, made at first use. Tests make their own and put it in place with `use_environment`.
+
+    Args:
+        settings: default: read from this process's environment variables.
+        clock: default: the machine's clocks. `lambdakit.testing.ManualClock` is one that tests move by hand.
+        backend: where values are fetched from; default: the SDK, through this environment's clients.
+
+    Attributes:
+        id: eight characters that tell this environment from others in logs.
+        settings: what was read from the environment variables.
+        clock: both clocks.
+        clients: the SDK clients.
+        values: secrets and parameters.
+        pings: how many pings were answered.
+    """
+
+    __slots__ = (
+        "_backend",
+        "_cache",
+        "_init_ended",
+        "_numbers",
+        "_running",
+        "clients",
+        "clock",
+        "id",
+        "invocations",
+        "pings",
+        "settings",
+        "values",
+    )
+
+    def __init__(
+        self, *, settings: Settings | None = None, clock: Clock | None = None, backend: Backend | None = None
+    ) -> None:
+        self.settings = Settings.from_environ() if settings is None else settings
+        self.clock = Clock() if clock is None else clock
+        self.id = os.urandom(4).hex()
+        self.invocations = 0
+        self.pings = 0
+        self._numbers = count(1)
+        self._running: list[Invocation] = []
+        self._init_ended = self.clock.now()
+        self.clients = Clients(settings=self.settings, budget=self.budget_s)
+        self._cache = Cache(clock=self.clock)
+        self._backend: Backend = SdkBackend(self.clients) if backend is None else backend
+        self.values = Values(
+            cache=self._cache,
+            backend=self._backend,
+            clock=self.clock,
+            settings=self.settings,
+            remaining=self.budget_s,
+        )
+        for problem in self.settings.problems:
+            warn("%s", problem)
+
+    def end_init(self) -> None:
+        """INIT ends here, as far as can be seen from inside: the outermost `@handler` has been applied."""
+        self._init_ended = self.clock.now()
+
+    def begin(self, context: Any) -> Invocation:
+        """An invocation begins; pair it with `end`."""
+        number = self.invocations = next(self._numbers)
+        invocation = Invocation(
+            context,
+            number,
+            "warm" if number > 1 else start_kind(self.settings.init_type, number=number, pings=self.pings),
+            self.clock.now(),
+            self._init_ended,
+        )
+        self._running.append(invocation)
+        invocation.token = CURRENT.set(invocation)
+        return invocation
+
+    def end(self, invocation: Invocation) -> None:
+        """The invocation is over, whether it returned or raised."""
+        self._running.remove(invocation)
+        CURRENT.reset(invocation.token)
+
+    def current(self) -> Invocation | None:
+        """The invocation that this code runs in, or None outside one.
+
+        A thread that the handler started has no context of its own; it belongs to the invocation that is running, if
+        there is only one.
+        """
+        running = self._running
+        if not running:
+            return None
+        invocation = CURRENT.get()
+        if invocation in running:
+            return invocation
+        first, *others = running
+        return None if others else first
+
+    def invocation(self) -> Invocation:
+        """The invocation that this code runs in.
+
+        Raises:
+            LambdakitError: there is none.
+        """
+        invocation = self.current()
+        if invocation is None:
+            raise LambdakitError(
+                "no invocation is running here: call this from a handler decorated with @lambdakit.handler, "
+                "not at import and not after the handler has returned"
+            )
+        return invocation
+
+    def budget_s(self) -> float | None:
+        """Seconds that I/O may take now: the remaining time less the deadline margin. None where nothing limits it."""
+        invocation = self.current()
+        remaining_s = None if invocation is None else invocation.remaining_s()
+        return None if remaining_s is None else remaining_s - DEADLINE_MARGIN_S
+
+    def close(self) -> None:
+        """Drop values and close connections. The environment can be used again afterwards; it starts empty."""
+        self.values.clear()
+        self._backend.close()
+        self.clients.close()
+
+    def __repr__(self) -> str:
+        """What it holds, by number: never a value."""
+        return (
+            f"<Environment {self.id} invocations={self.invocations} pings={self.pings} "
+            f"backend={self._backend.name} values={len(self._cache)} clients={len(self.clients)}>"
+        )
+
+
+_current: Environment | None = None
+_lock = threading.Lock()
+
+
+def environment() -> Environment:
+    """The environment of this process, made at the first call.
+
+    Thread-safe. Since 0.1.
+    """
+    return _current or _first()
+
+
+def _first() -> Environment:
+    global _current  # noqa: PLW0603 - the one piece of module state, see `use_environment`
+    with _lock:
+        _current = _current or Environment()  # another thread may have been faster
+        return _current
+
+
+@contextmanager
+def use_environment(env: Environment) -> Iterator[Environment]:
+    """Put `env` in the place of the process's environment for the length of a ``with`` block.
+
+    It nests, and restores what was there before, also when the block raises. `env` is not closed. For the whole
+    process, not for a thread: a test replaces what handlers in all its threads use. Since 0.1.
+    """
+    global _current  # noqa: PLW0603 - as above
+    before, _current = _current, env
+    try:
+        yield env
+    finally:
+        _current = before

@@ -1,0 +1,144 @@
+"""The decorator: the order of the steps of an invocation."""
+
+from __future__ import annotations
+
+from functools import partial, update_wrapper
+
+from . import _environment
+from ._invocation import CURRENT
+from ._log import warn
+from ._warmup import recognise
+from .exceptions import ConfigurationError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any, ParamSpec, Protocol, TypeVar, overload
+
+    P = ParamSpec("P")
+    R = TypeVar("R")
+    R_co = TypeVar("R_co", covariant=True)
+
+    class _Instance(Protocol[P, R_co]):
+        def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R_co: ...
+
+    Ping = Callable[[Any, Any], object]
+
+_CO_COROUTINE = 0x80  # inspect.CO_COROUTINE, without the 5 ms of importing inspect
+
+if TYPE_CHECKING:
+
+    @overload
+    def handler(fn: type[_Instance[P, R]], /, *, warmup: bool | Ping = True) -> Callable[P, R]: ...
+    @overload
+    def handler(fn: Callable[P, R], /, *, warmup: bool | Ping = True) -> Callable[P, R]: ...
+    @overload
+    def handler(*, warmup: bool | Ping = True) -> Callable[[Callable[P, R]], Callable[P, R]]: ...
+
+
+def handler(fn: Any = None, /, *, warmup: Any = True) -> Any:
+    """Make a function the handler of a Lambda function: ``@handler``, or ``@handler(...)`` with options.
+
+    Pings are answered before any code of the handler runs. Every other event is an invocation, which
+    `lambdakit.invocation` tells about. What the handler returns is returned, what it raises is raised, unchanged.
+
+    Args:
+        fn: a function, a method, or any callable that takes an event and a context, such as a Mangum object. A class is
+            made into one instance, without arguments, when it is decorated; its ``__call__`` is the handler. Apply this
+            decorator as the outermost, so that pings reach no other.
+        warmup: True: the pings that `lambdakit` knows are recognised (lambda-warmer, serverless-plugin-warmup, Thundra,
+            Zappa). False: every event reaches the handler. A callable: it gets event and context instead of the
+            built-in recognition, and whatever it returns that is true makes the event a ping; if it raises, it is none.
+
+    Returns:
+        A callable of the same signature. A ping is answered with ``{"ping": dialect, "environment": id}``.
+
+    Raises:
+        ConfigurationError: `fn` cannot be called or is a coroutine function, or `warmup` is none of the above.
+
+    Since 0.1.
+    """
+    if fn is None:
+        _predicate(warmup)  # a wrong option is an error where it stands
+        return partial(handler, warmup=warmup)
+    return _decorate(fn, _predicate(warmup))
+
+
+def _predicate(warmup: Any) -> Callable[[Any, Any], Any] | None:
+    if warmup is True:
+        return recognise
+    if warmup is False:
+        return None
+    if not callable(warmup):
+        raise ConfigurationError(f"warmup={warmup!r}: give True, False, or a function of event and context")
+    name = getattr(warmup, "__name__", type(warmup).__name__)
+
+    def custom(event: Any, context: Any) -> Any:
+        try:
+            return name if warmup(event, context) else None
+        except Exception as error:  # noqa: BLE001 - the event is a user's, who has nothing to do with warm-up
+            warn("warmup predicate %s raised %s; the event goes to the handler", name, type(error).__name__)
+            return None
+
+    return custom
+
+
+def _decorate(given: Any, ping: Callable[[Any, Any], Any] | None) -> Any:
+    fn = _instance(given) if isinstance(given, type) else given
+    if not callable(fn):
+        raise ConfigurationError(f"handler: give a function or another callable, not {type(given).__name__}")
+    if _is_coroutine_function(fn) or _is_coroutine_function(_call_of(fn)):
+        raise ConfigurationError(
+            "handler: a coroutine function cannot be a handler yet; the runtime would not await it. "
+            "Make it a function that calls asyncio.run"
+        )
+    # A function that stands in a class body is called with the instance first. Its qualified name tells, so that a
+    # handler with a third parameter of its own is not taken for a method.
+    scope = getattr(fn, "__qualname__", "").rpartition(".")[0]
+    in_class = bool(scope) and not scope.endswith("<locals>") and not hasattr(fn, "__self__")
+
+    def wrapper(*args: Any, **kwargs: Any) -> Any:
+        if kwargs or len(args) != 2:  # noqa: PLR2004 - event and context, as the runtime calls it
+            event, context = _event_and_context(args, kwargs, in_class=in_class)
+        else:
+            event, context = args
+        env = _environment.environment()
+        running = CURRENT.get()
+        if running is not None and running.context is context and context is not None:
+            return fn(*args, **kwargs)  # a decorated handler that calls another is one invocation
+        if ping is not None and (dialect := ping(event, context)):
+            env.pings += 1
+            return {"ping": dialect, "environment": env.id}
+        invocation = env.begin(context)
+        try:
+            return fn(*args, **kwargs)
+        finally:
+            env.end(invocation)
+
+    update_wrapper(wrapper, given)
+    _environment.environment().end_init()
+    return wrapper
+
+
+def _instance(cls: type) -> Any:
+    if not any("__call__" in vars(base) for base in cls.__mro__):
+        raise ConfigurationError(f"handler: instances of {cls.__name__} cannot be called; give the class a __call__")
+    return cls()
+
+
+def _event_and_context(args: tuple[Any, ...], kwargs: dict[str, Any], *, in_class: bool) -> tuple[Any, Any]:
+    """Event and context of a call that is not the runtime's: a method's, a test's with keywords, or without context."""
+    given = [*args, *(kwargs[name] for name in ("event", "context") if name in kwargs)]
+    if in_class and len(given) > 2:  # noqa: PLR2004 - more than event and context: the instance or the class
+        del given[0]
+    given += [None, None]
+    return given[0], given[1]
+
+
+def _call_of(fn: Any) -> Any:
+    return next((vars(base)["__call__"] for base in type(fn).__mro__ if "__call__" in vars(base)), None)
+
+
+def _is_coroutine_function(fn: Any) -> bool:
+    code = getattr(getattr(fn, "__func__", fn), "__code__", None)
+    return bool(getattr(code, "co_flags", 0) & _CO_COROUTINE)

@@ -1,0 +1,91 @@
+"""One call of the handler: its number, its start kind, its deadline."""
+
+from __future__ import annotations
+
+from contextvars import ContextVar
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from contextvars import Token
+    from typing import Any
+
+    from ._clock import Instant
+
+# A context variable lives for ever, so it cannot belong to an environment: it is a key, the state is what each context
+# holds under it.
+CURRENT: ContextVar[Invocation | None] = ContextVar("lambdakit_invocation", default=None)
+
+# Lambda's AWS_LAMBDA_INITIALIZATION_TYPE → the kind of the first start. A type that is not here is reported as it is:
+# it is not a cold start that a user waited for, as far as anyone can tell.
+_FIRST_START = {
+    "on-demand": "cold",
+    "provisioned-concurrency": "provisioned",
+    "snap-start": "restored",
+    "lambda-managed-instances": "managed",
+}
+
+
+def start_kind(init_type: str | None, *, number: int, pings: int) -> str:
+    """How the environment of an invocation came to be.
+
+    Args:
+        init_type: Lambda's own word, or None outside Lambda, where a first call counts as ``cold``.
+        number: the number of the invocation in its environment, from 1.
+        pings: how many pings the environment has answered before. After one, no user waits for a start.
+    """
+    if number > 1 or pings:
+        return "warm"
+    if init_type is None:
+        return "cold"
+    return _FIRST_START.get(init_type, init_type)
+
+
+class Invocation:
+    """One call of the handler.
+
+    Attributes:
+        number: 1 for the first invocation of this environment; pings are not counted.
+        start_kind: ``cold``, ``provisioned``, ``restored``, ``managed`` or ``warm``; or Lambda's own word for an
+            initialisation type that is not known here.
+        context: the Lambda context as the runtime passed it; None where the handler was called without one.
+    """
+
+    __slots__ = ("_init_ended", "_started", "context", "number", "start_kind", "token")
+
+    token: Token[Invocation | None]  # what `CURRENT` held before
+
+    def __init__(self, context: Any, number: int, start_kind: str, started: Instant, init_ended: Instant) -> None:
+        self.context = context
+        self.number = number
+        self.start_kind = start_kind
+        self._started = started
+        self._init_ended = init_ended
+
+    @property
+    def is_cold_start(self) -> bool:
+        """True if a user waited for the INIT of this environment: the start kind is ``cold``."""
+        return self.start_kind == "cold"
+
+    @property
+    def request_id(self) -> str | None:
+        """Lambda's id of this request, or None where the context has none."""
+        value = getattr(self.context, "aws_request_id", None)
+        return value if isinstance(value, str) else None
+
+    @property
+    def init_to_invoke_s(self) -> float:
+        """Seconds from the end of INIT to the start of this invocation, suspended time included."""
+        wall = self._started[0] - self._init_ended[0]
+        return max(0.0, wall, self._started[1] - self._init_ended[1])
+
+    def remaining_s(self) -> float | None:
+        """Seconds until Lambda ends this invocation, never below 0; None where the context does not know."""
+        method = getattr(self.context, "get_remaining_time_in_millis", None)
+        if method is None:
+            return None
+        remaining_ms = method()
+        return max(0.0, remaining_ms / 1000.0) if isinstance(remaining_ms, (int, float)) else None
+
+    def __repr__(self) -> str:
+        """Number, start kind and request id."""
+        return f"<Invocation {self.number} {self.start_kind} request_id={self.request_id}>"

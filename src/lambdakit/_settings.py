@@ -1,0 +1,84 @@
+"""The settings of an environment, read once from its environment variables."""
+
+from __future__ import annotations
+
+import os
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+TTL_S = 300.0  # as the AWS extension and Powertools' neighbours have it: a rotation is seen within five minutes
+
+# With one of these set, the retries of SDK clients are the user's choice, made for all SDKs at once.
+_RETRY_VARIABLES = ("AWS_RETRY_MODE", "AWS_MAX_ATTEMPTS", "AWS_DEFAULTS_MODE")
+
+
+class Settings:
+    """What an environment is told from outside; immutable by convention, made by `from_environ` or by keywords.
+
+    Attributes:
+        region: the default region, or None where none is set (the SDK may still know one from its configuration file).
+        function_name: the name of the Lambda function, or None outside Lambda.
+        init_type: Lambda's own word for how the environment came to be, or None outside Lambda.
+        in_lambda: True under a Lambda runtime (``AWS_LAMBDA_RUNTIME_API`` is set): real, local or emulated.
+        ttl_s: the default of every ``ttl=``, in seconds.
+        retries_chosen: True if the user has chosen the SDK's retries by environment variables.
+        problems: what was malformed, a sentence each; the environment logs them once.
+    """
+
+    __slots__ = ("function_name", "in_lambda", "init_type", "problems", "region", "retries_chosen", "ttl_s")
+
+    def __init__(
+        self,
+        *,
+        region: str | None = None,
+        function_name: str | None = None,
+        init_type: str | None = None,
+        in_lambda: bool = False,
+        ttl_s: float = TTL_S,
+        retries_chosen: bool = False,
+        problems: tuple[str, ...] = (),
+    ) -> None:
+        self.region = region
+        self.function_name = function_name
+        self.init_type = init_type
+        self.in_lambda = in_lambda
+        self.ttl_s = ttl_s
+        self.retries_chosen = retries_chosen
+        self.problems = problems
+
+    @classmethod
+    def from_environ(cls, environ: Mapping[str, str] | None = None) -> Settings:
+        """Read `environ` (default: this process's variables). A malformed one is a problem, and its default."""
+        environ = os.environ if environ is None else environ
+        problems: list[str] = []
+        return cls(
+            # Lambda sets both alike. Elsewhere they may differ: boto3 reads AWS_DEFAULT_REGION only, and a client of
+            # ours must not talk to another region than one of boto3's in the same function.
+            region=environ.get("AWS_DEFAULT_REGION") or environ.get("AWS_REGION") or None,
+            function_name=environ.get("AWS_LAMBDA_FUNCTION_NAME") or None,
+            init_type=environ.get("AWS_LAMBDA_INITIALIZATION_TYPE") or None,
+            in_lambda=bool(environ.get("AWS_LAMBDA_RUNTIME_API")),
+            ttl_s=_seconds(environ, "LAMBDAKIT_TTL", TTL_S, problems),
+            retries_chosen=any(environ.get(name) for name in _RETRY_VARIABLES),
+            problems=tuple(problems),
+        )
+
+    def __repr__(self) -> str:
+        """Every setting by name: none of them is a secret."""
+        return f"Settings({', '.join(f'{name}={getattr(self, name)!r}' for name in self.__slots__)})"
+
+
+def _seconds(environ: Mapping[str, str], name: str, default: float, problems: list[str]) -> float:
+    text = environ.get(name, "").strip()
+    if not text:
+        return default
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if 0.0 <= value < float("inf"):
+        return value
+    problems.append(f"{name}={text!r} is not a number of seconds >= 0; using the default, {default:g}")
+    return default

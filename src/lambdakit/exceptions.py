@@ -1,0 +1,119 @@
+"""The exceptions that lambdakit raises."""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+__all__ = [
+    "AccessDeniedError",
+    "ConfigurationError",
+    "DeadlineExceededError",
+    "FetchError",
+    "LambdakitError",
+    "MissingDependencyError",
+    "NetworkError",
+    "NotFoundError",
+    "ServiceError",
+    "ThrottledError",
+    "ValueFormatError",
+]
+
+
+class LambdakitError(Exception):
+    """Base of every exception that lambdakit raises of its own accord."""
+
+
+class ConfigurationError(LambdakitError, ValueError):
+    """An argument or a setting is wrong; the message names it and what is allowed."""
+
+
+class MissingDependencyError(LambdakitError, ImportError):
+    """A package that an optional feature needs is not installed; the message names the extra that brings it."""
+
+
+class DeadlineExceededError(LambdakitError, TimeoutError):
+    """The invocation has too little time left to begin or to finish this; raised before Lambda ends the environment."""
+
+
+class ValueFormatError(LambdakitError, ValueError):
+    """A fetched value is not what the transform expects: not JSON, not base64, without such a field.
+
+    The message names the value and what was expected of it, never its content.
+    """
+
+
+class FetchError(LambdakitError):
+    """A value could not be fetched.
+
+    Attributes:
+        service: the service that was asked, by its endpoint prefix, such as ``"secretsmanager"``.
+        operation: the API operation, such as ``"GetSecretValue"``.
+        name: the name or ARN that was asked for; never a value.
+        region: the region that was asked, or None if none was known.
+        code: the service's own error code, such as ``"ResourceNotFoundException"``, or None if no answer came.
+        status: the HTTP status of the answer, or None if no answer came.
+        request_id: the service's id of the request, or None.
+        retryable: True if the same request may succeed later: throttling, a server's fault, the network.
+    """
+
+    retryable = False
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        service: str,
+        operation: str,
+        name: str,
+        region: str | None = None,
+        code: str | None = None,
+        status: int | None = None,
+        request_id: str | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.service = service
+        self.operation = operation
+        self.name = name
+        self.region = region
+        self.code = code
+        self.status = status
+        self.request_id = request_id
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle by attributes: a process pool carries the whole error, not only its message."""
+        return (_rebuild, (type(self), self.args[0], self.__dict__.copy()))
+
+
+class NotFoundError(FetchError):
+    """The secret, the parameter, or the version asked for does not exist."""
+
+
+class AccessDeniedError(FetchError):
+    """The credentials are missing, not valid, or not allowed to do this."""
+
+
+class ThrottledError(FetchError):
+    """The service asked for fewer requests, also after the retries."""
+
+    retryable = True
+
+
+class ServiceError(FetchError):
+    """The service failed (a status of 500 or above), also after the retries."""
+
+    retryable = True
+
+
+class NetworkError(FetchError):
+    """No answer came: the connection could not be made, was lost, or timed out."""
+
+    retryable = True
+
+
+def _rebuild(cls: type[FetchError], message: str, attributes: dict[str, Any]) -> FetchError:
+    error = cls.__new__(cls, message)
+    error.args = (message,)
+    error.__dict__.update(attributes)
+    return error

@@ -1,0 +1,296 @@
+"""A local Lambda: a control plane in a thread of its own, driven from any other thread."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import re
+import sys
+import threading
+import uuid
+import warnings
+from dataclasses import dataclass
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any, Self, TypeVar
+
+from ..exceptions import ConfigurationError, LambdakitError, MissingDependencyError
+from ._cpu import Cpu
+from ._functions import LATEST, checked_function, is_match, is_number
+from ._watch import Watch
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Callable, Coroutine, Mapping, Sequence
+    from types import TracebackType
+
+    from ._environment import Environment
+    from ._plane import ControlPlane
+    from ._pool import Settings
+
+_T = TypeVar("_T")
+_REGION = re.compile(r"(eusc-)?[a-z]{2}(-gov|-iso[a-z]?)?-[a-z]+-\d")
+_ACCOUNT = re.compile(r"\d{12}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EnvironmentRecord:
+    """One environment, as it was when it was asked for.
+
+    Attributes:
+        pid: the process id of its runtime.
+        state: "init", "idle" (frozen) or "busy".
+        init_type: Lambda's word for how it came to be: "on-demand" or "provisioned-concurrency".
+        version: the version of the function that it runs.
+        invocations: how many it was given so far, with the one that runs now.
+        init_ms: how long INIT took in milliseconds, from the start of the process; None while it runs.
+        max_memory_mb: the most memory in the last invocation; None before the first, or where the system does not tell.
+    """
+
+    pid: int | None
+    state: str
+    init_type: str
+    version: str
+    invocations: int
+    init_ms: float | None
+    max_memory_mb: int | None
+
+
+class Lab:
+    """A local Lambda on a free port of 127.0.0.1; give `url` to an SDK's client as its endpoint.
+
+    Each environment is a process of the real runtime client. Whatever ends the lab (`close`, an exception, Ctrl-C,
+    SIGTERM, SIGKILL), its processes and cgroups end with it. Safe to use from several threads.
+
+    Args:
+        region: the region that functions believe they are in; part of their ARNs.
+        account: the account number in their ARNs.
+        init_timeout_s: how long an on-demand INIT may take before it is done again inside the invocation, as on Lambda.
+        cpu_method: how a memory size becomes a CPU share: "cgroup-v1", "cgroup-v2", "duty-cycle" (the process is
+            stopped for part of every 20 ms), or "auto" for the first of them that works on this machine.
+
+    Raises:
+        ConfigurationError: an argument is not allowed, or `cpu_method` does not work here.
+        MissingDependencyError: the extra ``lambdakit[lab]`` is not installed.
+    """
+
+    def __init__(
+        self,
+        *,
+        region: str = "us-east-1",
+        account: str = "123456789012",
+        init_timeout_s: float = 10.0,
+        cpu_method: str = "auto",
+    ) -> None:
+        self._closed = True  # until everything is up
+        _check(region, account, init_timeout_s)
+        plane_class, settings_class = _load()
+        self._lock = threading.Lock()
+        self._watch = Watch()
+        try:
+            prefix = f"lambdakit-lab-{uuid.uuid4().hex[:12]}"
+            self._cpu = Cpu(cpu_method, prefix=prefix, tell=self._watch.tell)
+        except BaseException:
+            self._watch.close()
+            raise
+        settings = settings_class(region, float(init_timeout_s), self._cpu, self._watch.tell)
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=_run, args=(self._loop,), name="lambdakit-lab", daemon=True)
+        self._thread.start()
+        self._closed = False
+
+        async def start() -> tuple[ControlPlane, str]:
+            plane = plane_class(settings, account=account)
+            return plane, await plane.open()
+
+        self._plane, self._url = self._call(start())
+
+    @property
+    def url(self) -> str:
+        """The endpoint URL of the Invoke API."""
+        return self._url
+
+    @property
+    def cpu_method(self) -> str:
+        """How a memory size becomes a CPU share here: "cgroup-v1", "cgroup-v2" or "duty-cycle"."""
+        return self._cpu.method
+
+    def deploy(
+        self,
+        name: str,
+        handler: str,
+        *,
+        task_root: str | os.PathLike[str],
+        environment: Mapping[str, str] | None = None,
+        memory_mb: int = 1769,
+        timeout_s: float = 3.0,
+        provisioned: int = 0,
+        max_concurrency: int = 100,
+        python: str | os.PathLike[str] = sys.executable,
+        qualifiers: Sequence[str] = (LATEST,),
+    ) -> None:
+        """Add a function, or replace the one of that name: its next invocation is cold.
+
+        Args:
+            name: the function's name.
+            handler: ``module.function``, found in `task_root`.
+            task_root: the directory with the code; the working directory of the environments.
+            environment: its environment variables; nothing of this process's own is passed on but ``PATH``.
+            memory_mb: 128 to 10240. Buys a CPU share, 1769 for each core; the memory itself is not limited.
+            timeout_s: seconds until an invocation is ended; at most 900.
+            provisioned: how many environments to initialise now; the call returns when they are ready. They run
+                what the last of `qualifiers` names.
+            max_concurrency: how many invocations may run at once; one more is throttled.
+            python: the interpreter, in whose installation `awslambdaric` is.
+            qualifiers: versions (numbers) and aliases that callers may name. All run the same code, each version in
+                environments of its own; an alias names the highest version listed. ``$LATEST`` is always there.
+
+        Raises:
+            ConfigurationError: an argument is not allowed; the message names it.
+            LambdakitError: a provisioned environment did not come up, or the lab is closed.
+        """
+        function = checked_function(
+            name,
+            handler,
+            task_root=task_root,
+            environment=environment,
+            memory_mb=memory_mb,
+            timeout_s=timeout_s,
+            provisioned=provisioned,
+            max_concurrency=max_concurrency,
+            python=python,
+            qualifiers=qualifiers,
+        )
+        self._call(self._plane.deploy(function))
+
+    def environments(self, name: str) -> list[EnvironmentRecord]:
+        """The environments of a function that have not ended, the oldest first.
+
+        Raises:
+            LambdakitError: there is no such function, or the lab is closed.
+        """
+        return self._ask(lambda: [_record(environment) for environment in self._plane.pool(name).environments])
+
+    def logs(self, name: str) -> str:
+        """What a function and Lambda logged so far, with INIT and asynchronous invocations; at most the last 1 MB.
+
+        Raises:
+            LambdakitError: there is no such function, or the lab is closed.
+        """
+        return self._ask(lambda: self._plane.pool(name).log.decode(errors="replace"))
+
+    def retire(self, name: str) -> None:
+        """End a function's environments, the busy ones after their invocation: the next invocation is cold.
+
+        Raises:
+            LambdakitError: there is no such function, or the lab is closed.
+        """
+        self._call(self._plane.retire(name))
+
+    def remove(self, name: str) -> None:
+        """Take a function away; invocations that run are finished.
+
+        Raises:
+            LambdakitError: there is no such function, or the lab is closed.
+        """
+        self._call(self._plane.remove(name))
+
+    def close(self) -> None:
+        """End everything now, also what is in flight; a second call does nothing."""
+        with self._lock:
+            if self._closed:
+                return
+            self._closed = True
+        try:
+            asyncio.run_coroutine_threadsafe(self._plane.close(), self._loop).result()
+        finally:
+            self._loop.call_soon_threadsafe(self._loop.stop)
+            self._thread.join()
+            self._cpu.close()
+            self._watch.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __del__(self) -> None:
+        if not getattr(self, "_closed", True):
+            warnings.warn(f"{self!r} was not closed", ResourceWarning, source=self, stacklevel=2)
+            with contextlib.suppress(Exception):
+                self.close()
+
+    def __repr__(self) -> str:
+        if self._closed:
+            return "<Lab closed>"
+        return f"<Lab {self._url} cpu_method={self.cpu_method!r}>"
+
+    def _ask(self, question: Callable[[], _T]) -> _T:
+        async def answer() -> _T:
+            return question()
+
+        return self._call(answer())
+
+    def _call(self, work: Coroutine[Any, Any, _T]) -> _T:
+        """Do something on the loop, and wait for it."""
+        if self._closed:
+            work.close()
+            raise LambdakitError("This lab is closed; make a new one")
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result()
+
+
+def _run(loop: asyncio.AbstractEventLoop) -> None:
+    asyncio.set_event_loop(loop)
+    try:
+        loop.run_forever()
+    finally:
+        loop.close()
+
+
+def _record(environment: Environment) -> EnvironmentRecord:
+    return EnvironmentRecord(
+        pid=environment.pid,
+        state=environment.state.value,
+        init_type=environment.init_type,
+        version=environment.version,
+        invocations=environment.invocations,
+        init_ms=environment.init_ms,
+        max_memory_mb=environment.max_memory_mb,
+    )
+
+
+def _check(region: str, account: str, init_timeout_s: float) -> None:
+    if not is_match(_REGION, region):
+        raise ConfigurationError(
+            f"region={region!r} is not allowed; allowed: the name of a region, such as 'us-east-1'"
+        )
+    if not is_match(_ACCOUNT, account):
+        raise ConfigurationError(f"account={account!r} is not allowed; allowed: a string of 12 digits")
+    if not is_number(init_timeout_s) or init_timeout_s <= 0:
+        raise ConfigurationError(f"init_timeout_s={init_timeout_s!r} is not allowed; allowed: seconds, above 0")
+
+
+def _load() -> tuple[type[ControlPlane], type[Settings]]:
+    """What needs the extra.
+
+    Raises:
+        MissingDependencyError: it is not installed.
+    """
+    try:
+        _require_module("awslambdaric")  # it runs in other processes only
+        from ._plane import ControlPlane
+        from ._pool import Settings
+    except ModuleNotFoundError as cause:
+        if cause.name not in ("aiohttp", "awslambdaric"):
+            raise
+        raise MissingDependencyError(
+            f"The lab needs {cause.name}, which is not installed; install lambdakit[lab]", name=cause.name
+        ) from cause
+    return ControlPlane, Settings
+
+
+def _require_module(name: str) -> None:
+    if find_spec(name) is None:
+        raise ModuleNotFoundError(f"No module named {name!r}", name=name)

@@ -1,0 +1,64 @@
+"""The environment variables of an execution environment, as Lambda sets them."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from functools import cache
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ._functions import Function
+
+_WINDOW_S = 30.0
+
+
+def variables(
+    function: Function, *, version: str, init_type: str, runtime_api: str, region: str, stream_id: str
+) -> dict[str, str]:
+    """All of them, built from nothing: what is set on this machine does not leak in.
+
+    The credentials are made up: they sign requests for local services, no more. The function's own variables come last,
+    so it can be given others.
+
+    Args:
+        function: the deployed function.
+        version: the version that runs.
+        init_type: Lambda's word for how the environment comes to be.
+        runtime_api: host and port of the Runtime API.
+        region: the region that the function believes it is in.
+        stream_id: tells this environment from all others.
+    """
+    return {
+        "PATH": os.environ.get("PATH", os.defpath),
+        "LANG": "en_US.UTF-8",
+        "TZ": ":UTC",
+        "AWS_REGION": region,
+        "AWS_DEFAULT_REGION": region,
+        "AWS_ACCESS_KEY_ID": "ASIALOCALLAB00000000",
+        "AWS_SECRET_ACCESS_KEY": "made-up",
+        "AWS_SESSION_TOKEN": "made-up",
+        **function.environment,
+        "_HANDLER": function.handler,
+        "LAMBDA_TASK_ROOT": str(function.task_root),
+        "AWS_EXECUTION_ENV": f"AWS_Lambda_python{python_version(function.python)}",
+        "AWS_LAMBDA_FUNCTION_NAME": function.name,
+        "AWS_LAMBDA_FUNCTION_VERSION": version,
+        "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(function.memory_mb),
+        "AWS_LAMBDA_INITIALIZATION_TYPE": init_type,
+        "AWS_LAMBDA_LOG_GROUP_NAME": f"/aws/lambda/{function.name}",
+        "AWS_LAMBDA_LOG_STREAM_NAME": f"{time.strftime('%Y/%m/%d', time.gmtime())}/[{version}]{stream_id}",
+        "AWS_LAMBDA_RUNTIME_API": runtime_api,
+    }
+
+
+@cache
+def python_version(python: str) -> str:
+    """Major and minor version of an interpreter, such as "3.12"; another one than ours is asked, once."""
+    if python == os.path.abspath(sys.executable):  # noqa: PTH100 - as in the function
+        return f"{sys.version_info.major}.{sys.version_info.minor}"
+    code = "import sys; print('%d.%d' % sys.version_info[:2])"
+    asked = subprocess.run([python, "-I", "-S", "-c", code], capture_output=True, timeout=_WINDOW_S, check=True)  # noqa: S603 - the user's interpreter
+    return asked.stdout.decode().strip()

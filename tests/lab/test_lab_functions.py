@@ -1,0 +1,140 @@
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lambdakit.exceptions import ConfigurationError, LambdakitError
+from lambdakit.lab import Lab
+
+BAD: list[tuple[str, Any]] = [
+    ("name", ""),
+    ("name", "a" * 65),
+    ("name", "a b"),
+    ("name", None),
+    ("handler", "app"),
+    ("handler", "app."),
+    ("handler", ".handler"),
+    ("handler", "app. handler"),
+    ("handler", "a." + "b" * 127),
+    ("task_root", "/no/such/directory"),
+    ("task_root", __file__),
+    ("task_root", 3),
+    ("environment", {"1A": "x"}),
+    ("environment", {"_HANDLER": "x"}),
+    ("environment", {"AWS_LAMBDA_RUNTIME_API": "x"}),
+    ("environment", {"TABLE": 3}),
+    ("environment", {"TABLE": "a\0b"}),
+    ("memory_mb", 127),
+    ("memory_mb", 10241),
+    ("memory_mb", 128.0),
+    ("memory_mb", True),
+    ("timeout_s", 0),
+    ("timeout_s", -1),
+    ("timeout_s", 900.1),
+    ("timeout_s", float("nan")),
+    ("timeout_s", "3"),
+    ("timeout_s", True),
+    ("provisioned", -1),
+    ("provisioned", 101),
+    ("max_concurrency", 0),
+    ("max_concurrency", 1001),
+    ("python", "/no/such/python"),
+    ("python", 3),
+    ("qualifiers", "live"),
+    ("qualifiers", ()),
+    ("qualifiers", ("no spaces",)),
+]
+GOOD: list[tuple[str, Any]] = [
+    ("name", "a" * 64),
+    ("handler", "a." + "b" * 126),
+    ("handler", "package/module.handler"),
+    ("environment", {"AWS_ACCESS_KEY_ID": "mine"}),
+    ("memory_mb", 128),
+    ("memory_mb", 10240),
+    ("timeout_s", 900),
+    ("max_concurrency", 1000),
+    ("max_concurrency", 1),
+    ("qualifiers", ["7", "live"]),
+]
+
+
+@pytest.mark.parametrize(("argument", "value"), BAD)
+def test_a_bad_argument_is_refused_by_name(argument: str, value: Any, lab: Lab, tmp_path: Path) -> None:
+    """At once, with what is allowed; nothing is deployed."""
+    good: dict[str, Any] = {"name": "bad", "handler": "app.handler", "task_root": tmp_path}
+    with pytest.raises(ConfigurationError, match=f"^{argument}[=:]"):
+        lab.deploy(**good | {argument: value})
+    with pytest.raises(LambdakitError, match="No function 'bad' is deployed in this lab; deployed: none"):
+        lab.environments("bad")
+
+
+@pytest.mark.parametrize(("argument", "value"), GOOD)
+def test_a_good_argument_at_a_limit_is_taken(argument: str, value: Any, lab: Lab, tmp_path: Path) -> None:
+    """Nothing runs yet."""
+    good: dict[str, Any] = {"name": "good", "handler": "app.handler", "task_root": tmp_path, "python": sys.executable}
+    arguments = good | {argument: value}
+    lab.deploy(**arguments)
+    assert lab.environments(arguments["name"]) == []
+    lab.remove(arguments["name"])
+
+
+def test_a_refused_variable_does_not_show_its_value(lab: Lab, tmp_path: Path) -> None:
+    """Environment variables are where people keep secrets."""
+    for environment in ({"PASSWORD": "hunter2\0"}, {"1PASSWORD": "hunter2"}):
+        with pytest.raises(ConfigurationError) as caught:
+            lab.deploy("f", "app.handler", task_root=tmp_path, environment=environment)
+        assert "PASSWORD" in str(caught.value)
+        assert "hunter2" not in str(caught.value)
+
+
+def test_a_provisioned_environment_that_fails_is_told_to_the_deployer(lab: Lab, task_root: Path) -> None:
+    """With the function's own error; nothing is deployed, nothing is left."""
+    with pytest.raises(LambdakitError, match=r"INIT of a provisioned environment failed: .*KeyError"):
+        lab.deploy("f", "raises.handler", task_root=task_root, provisioned=2)
+    with pytest.raises(LambdakitError, match="No function 'f'"):
+        lab.environments("f")
+    with pytest.raises(LambdakitError, match="No function 'f'"):
+        lab.remove("f")
+    with pytest.raises(LambdakitError, match="No function 'f'"):
+        lab.retire("f")
+
+
+BAD_LABS: list[dict[str, Any]] = [
+    {"region": "us"},
+    {"region": None},
+    {"account": "1"},
+    {"account": 123456789012},
+    {"init_timeout_s": 0},
+    {"init_timeout_s": float("inf")},
+    {"init_timeout_s": "10"},
+    {"cpu_method": "wish"},
+]
+
+
+@pytest.mark.parametrize("arguments", BAD_LABS, ids=str)
+def test_a_bad_argument_of_the_lab_is_refused_by_name(arguments: dict[str, Any]) -> None:
+    """At once, with nothing left running."""
+    with pytest.raises(ConfigurationError, match=f"^{next(iter(arguments))}="):
+        Lab(**arguments)
+
+
+def test_a_closed_lab_says_so() -> None:
+    """Closing twice is closing once; afterwards each method names the state, and so does the repr."""
+    lab = Lab()
+    assert repr(lab) == f"<Lab {lab.url} cpu_method={lab.cpu_method!r}>"
+    lab.close()
+    lab.close()
+    assert repr(lab) == "<Lab closed>"
+    with pytest.raises(LambdakitError, match="This lab is closed"):
+        lab.environments("f")
+
+
+def test_a_forgotten_lab_warns_and_closes_itself() -> None:
+    """As a forgotten file does."""
+    lab = Lab()
+    with pytest.warns(ResourceWarning, match=r"<Lab http://127.0.0.1:\d+ .*> was not closed"):
+        lab.__del__()  # noqa: PLC2801 - what the collector calls
+    assert repr(lab) == "<Lab closed>"

@@ -1,0 +1,174 @@
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from lab_parts import client_of, eventually, process_state
+
+from lambdakit.lab import Lab
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+
+SCRIPT = '''
+import json, os, sys, threading, time
+from lab_parts import client_of
+from lambdakit.lab import Lab
+
+how, task_root = sys.argv[1:]
+with Lab() as lab:
+    lab.deploy("child", "app.child", task_root=task_root, memory_mb=128)
+    lab.deploy("busy", "app.sleep", task_root=task_root, memory_mb=128, timeout_s=600)
+    client = client_of(lab)
+    pids = []
+    for event in ({}, {"own_session": True}):
+        pids += json.loads(client.invoke(FunctionName="child", Payload=json.dumps(event))["Payload"].read())
+    client.invoke(FunctionName="busy", InvocationType="Event", Payload="600")
+    while not any(record.state == "busy" for record in lab.environments("busy")):
+        time.sleep(0.005)
+    pids += [record.pid for record in lab.environments("busy")]
+    client.close()
+    if how == "forked" and os.fork() == 0:
+        time.sleep(600)  # it holds a copy of the pipe to the guard
+    print(json.dumps(pids), flush=True)
+    if how == "exception":
+        raise LookupError("on purpose")
+    if how != "returns":
+        time.sleep(600)
+'''
+
+ENDS: dict[str, tuple[int | None, int]] = {  # the signal that is sent, what becomes of the process
+    "returns": (None, 0),
+    "exception": (None, 1),
+    "SIGINT": (signal.SIGINT, -signal.SIGINT),
+    "SIGTERM": (signal.SIGTERM, -signal.SIGTERM),
+    "SIGKILL": (signal.SIGKILL, -signal.SIGKILL),
+    "forked": (signal.SIGKILL, -signal.SIGKILL),
+}
+
+
+def children(pid: int) -> set[int]:
+    """The processes whose parent is `pid`."""
+    found = set()
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            parent = stat.read_text(encoding="ascii", errors="replace").rpartition(")")[2].split()[1]
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+        if int(parent) == pid:
+            found.add(int(stat.parent.name))
+    return found
+
+
+def cgroups(pids: list[int]) -> list[Path]:
+    """The directories of the CPU cgroups that these processes are in, where the lab made them."""
+    found = []
+    for pid in pids:
+        for line in Path(f"/proc/{pid}/cgroup").read_text(encoding="ascii").splitlines():
+            _, controllers, path = line.split(":", 2)
+            if "lambdakit-lab" in path:
+                found.append(Path("/sys/fs/cgroup", "cpu" if "cpu" in controllers else "", path.strip("/")))
+    return found
+
+
+def gone(pid: int) -> bool:
+    return process_state(pid) in ("", "Z", "X")  # a zombie is its new parent's to reap
+
+
+@pytest.mark.parametrize("how", ENDS)
+def test_nothing_is_left_however_the_lab_ends(how: str, task_root: Path, lab: Lab) -> None:
+    """No runtime, frozen or busy, no child of one, in its group or out of it, no guard, no cgroup."""
+    number, returncode = ENDS[how]
+    environ = {**os.environ, "PYTHONPATH": str(Path(__file__).parent)}
+    script = subprocess.Popen(
+        [sys.executable, "-c", SCRIPT, how, str(task_root)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=environ,
+        start_new_session=True,
+    )
+    assert script.stdout is not None
+    line = script.stdout.readline()
+    if how in ("returns", "exception"):
+        started, directories = set(json.loads(line)), []
+    else:
+        pids = json.loads(line)
+        helpers = children(script.pid)
+        assert set(pids[::2]) <= helpers  # the runtimes; the others are theirs
+        forked = {pid for pid in helpers if os.getsid(pid) == script.pid}
+        assert len(forked) == (how == "forked")
+        started, directories = {*pids, *helpers} - forked, cgroups(pids)
+        assert len(helpers - forked - set(pids)) == 1  # the guard
+        if lab.cpu_method.startswith("cgroup"):
+            assert len(directories) == len(pids)
+            assert all(directory.is_dir() for directory in directories)
+    if number is not None:
+        script.send_signal(number)
+    if how == "forked":
+        script.wait(30)
+        script.stdout.close()
+    else:
+        _, stderr = script.communicate(timeout=30)
+        assert (b"LookupError: on purpose" in stderr) == (how == "exception")
+    assert script.returncode == returncode
+    assert eventually(lambda: all(map(gone, started)), limit_s=15)
+    assert eventually(lambda: not any(directory.exists() for directory in directories))
+    if how == "forked":
+        for pid in forked:
+            os.kill(pid, signal.SIGKILL)
+        assert script.stderr is not None
+        script.stderr.close()
+
+
+def test_a_child_outside_the_group_ends_with_its_environment_or_with_the_lab(task_root: Path) -> None:
+    """Closing is enough, also without a cgroup."""
+    with Lab(cpu_method="duty-cycle") as lab:
+        lab.deploy("child", "app.child", task_root=task_root)
+        client = client_of(lab)
+        pids: list[int] = json.loads(
+            client.invoke(FunctionName="child", Payload=b'{"own_session": true}')["Payload"].read()
+        )
+        client.close()
+        assert not any(map(gone, pids))
+    assert all(map(gone, pids))
+
+
+def test_a_lab_whose_guard_is_gone_starts_nothing(task_root: Path) -> None:
+    """Rather no environment than one that could stay for ever."""
+    before = children(os.getpid())
+    with Lab() as lab:
+        (guard,) = children(os.getpid()) - before
+        lab.deploy("echo", "app.echo", task_root=task_root)
+        os.kill(guard, signal.SIGKILL)
+        assert eventually(lambda: gone(guard))
+        client = client_of(lab)
+        with pytest.raises(client.exceptions.ServiceException, match="guard process has ended"):
+            client.invoke(FunctionName="echo")
+        client.close()
+        assert lab.environments("echo") == []
+
+
+def test_the_guard_ignores_the_signals_of_a_terminal(task_root: Path) -> None:
+    """It ends with the lab, not before."""
+    before = children(os.getpid())
+    with Lab() as lab:
+        (guard,) = children(os.getpid()) - before
+        lab.deploy("echo", "app.echo", task_root=task_root)
+        client = client_of(lab)
+        client.invoke(FunctionName="echo")  # it is listening by now: it was told of this environment
+        time.sleep(0)
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            os.kill(guard, number)
+        assert client.invoke(FunctionName="echo")["StatusCode"] == 200
+        client.close()
+        assert not gone(guard)
+
+
+Deploy = Callable[..., Any]

@@ -1,0 +1,51 @@
+"""The public surface."""
+
+import inspect
+import types
+from importlib.metadata import version
+
+import lambdakit
+
+
+def test_all_is_exact() -> None:
+    """Everything public is in `__all__`, and everything in it exists."""
+    public = {
+        name
+        for name, value in vars(lambdakit).items()
+        if not name.startswith("_") and not isinstance(value, types.ModuleType) and name != "annotations"
+    }
+    assert set(lambdakit.__all__) == public
+    assert lambdakit.__all__ == sorted(lambdakit.__all__)
+
+
+def test_everything_public_is_documented() -> None:
+    """Functions and classes, their public methods and properties."""
+    undocumented = []
+    for name in lambdakit.__all__:
+        thing = getattr(lambdakit, name)
+        members = vars(thing).items() if isinstance(thing, type) else ()
+        named = [(name, thing), *((f"{name}.{key}", member) for key, member in members if not key.startswith("_"))]
+        undocumented += [
+            key
+            for key, member in named
+            if (callable(member) or isinstance(member, property)) and not inspect.getdoc(member)
+        ]
+    assert undocumented == []
+
+
+def test_functions_say_since_when() -> None:
+    """A docstring tells the version that brought it."""
+    functions = [getattr(lambdakit, name) for name in lambdakit.__all__]
+    assert [fn.__name__ for fn in functions if inspect.isfunction(fn) and "Since " not in (fn.__doc__ or "")] == []
+
+
+def test_options_are_keyword_only() -> None:
+    """A second positional argument could be swapped for another."""
+    for fn in (lambdakit.client, lambdakit.resource, lambdakit.get_secret, lambdakit.get_parameter):
+        kinds = [parameter.kind for parameter in inspect.signature(fn).parameters.values()]
+        assert set(kinds[1:]) == {inspect.Parameter.KEYWORD_ONLY}
+
+
+def test_the_version_is_that_of_the_package() -> None:
+    """Said once in the source, taken from there by the build."""
+    assert lambdakit.__version__ == version("lambdakit")

@@ -1,0 +1,47 @@
+"""The two-clock rule."""
+
+import math
+import time
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lambdakit._clock import Clock, age_s
+from lambdakit.testing import ManualClock
+
+SECONDS = st.floats(0, 1e6)
+
+
+def test_both_clocks_are_read() -> None:
+    """A reading is wall time, then monotonic time, both of now."""
+    before = time.time(), time.monotonic()
+    wall, monotonic = Clock().now()
+    assert before[0] <= wall <= time.time()
+    assert before[1] <= monotonic <= time.monotonic()
+
+
+@given(SECONDS, SECONDS)
+def test_age_is_the_larger_of_both_ages(ran: float, suspended: float) -> None:
+    """Suspended time counts, although the monotonic clock stood still."""
+    clock = ManualClock(wall_s=0.0, monotonic_s=0.0)
+    since = clock.now()
+    clock.tick(ran)
+    clock.suspend(suspended)
+    assert age_s(since, clock.now()) == ran + suspended
+
+
+def test_monotonic_age_counts_when_the_wall_clock_was_slowed() -> None:
+    """A wall clock set back by less than has passed does not make a thing younger."""
+    clock = ManualClock()
+    since = clock.now()
+    clock.tick(10)
+    clock.set_wall(clock.wall_s - 9)
+    assert age_s(since, clock.now()) == 10
+
+
+def test_a_wall_clock_that_ran_backwards_makes_everything_old() -> None:
+    """Nothing is known of the age then, so it is infinite."""
+    clock = ManualClock()
+    since = clock.now()
+    clock.set_wall(clock.wall_s - 3600)
+    assert age_s(since, clock.now()) == math.inf

@@ -25,7 +25,7 @@ REGION = "eu-west-1"
 def _clean_environ(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """No AWS or lambdakit setting of this machine reaches a test; credentials are made up."""
     for name in [*os.environ]:
-        if name.startswith(("AWS_", "LAMBDAKIT_", "_LAMBDA")):
+        if name.startswith(("AWS_", "LAMBDAKIT_", "_LAMBDA")) or name.endswith(("_CA_BUNDLE", "_PROXY", "_proxy")):
             monkeypatch.delenv(name)
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "wJalrXUtnFEMI/planted/credential")

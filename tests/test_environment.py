@@ -147,7 +147,7 @@ def test_close_drops_values_and_connections_and_leaves_it_usable() -> None:
 
 def test_repr_counts_what_it_holds(env: Environment) -> None:
     """And names the backend."""
-    assert repr(env) == f"<Environment {env.id} invocations=0 pings=0 backend={env._backend.name} values=0 clients=0>"
+    assert repr(env) == f"<Environment {env.id} invocations=0 pings=0 backend={env.backend().name} values=0 clients=0>"
 
 
 def test_ids_differ() -> None:

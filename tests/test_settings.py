@@ -59,7 +59,20 @@ def test_an_environment_logs_each_problem_once(caplog: pytest.LogCaptureFixture)
     assert "LAMBDAKIT_TTL='x'" in caplog.text
 
 
-def test_repr_shows_every_setting() -> None:
+def test_repr_shows_every_setting_and_no_credential() -> None:
     """For a bug report."""
-    assert repr(Settings(region="eu-west-1")).startswith("Settings(function_name=None, in_lambda=False,")
-    assert "region='eu-west-1'" in repr(Settings(region="eu-west-1"))
+    settings = Settings.from_environ({"AWS_REGION": "eu-west-1", "AWS_SECRET_ACCESS_KEY": "planted"})
+    assert repr(settings).startswith("Settings(backend='auto', function_name=None, in_lambda=False,")
+    assert "region='eu-west-1'" in repr(settings)
+    assert "planted" not in repr(settings)
+
+
+@pytest.mark.parametrize("name", ["auto", "direct", "sdk", "extension"])
+def test_the_backend_is_one_of_four(name: str) -> None:
+    """Whatever its case; anything else is a problem and the default."""
+    assert Settings.from_environ({"LAMBDAKIT_BACKEND": f" {name.upper()} "}).backend == name
+    settings = Settings.from_environ({"LAMBDAKIT_BACKEND": f"{name}2"})
+    assert settings.backend == "auto"
+    assert settings.problems == (
+        f"LAMBDAKIT_BACKEND='{name}2' is none of auto, direct, sdk, extension; using the default, auto",
+    )

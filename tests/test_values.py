@@ -387,3 +387,47 @@ def test_no_repr_shows_a_value(env: Environment) -> None:
     lambdakit.get_secret("prod/db", field="password")
     for thing in (env, env.values, env.clients, env.settings, env._cache, *env._cache._entries.values()):
         assert "planted" not in repr(thing)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ({"name": ""}, "name=''"),
+        ({"name": "MISSING"}, "no such environment variable"),
+        ({"name": "CIPHER", "context": "fn"}, "context: .*dict of strings"),
+        ({"name": "CIPHER", "context": {"fn": 5}}, "context: .*dict of strings"),
+    ],
+)
+def test_bad_input_of_an_encrypted_variable(
+    arguments: dict[str, Any], said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The argument and what is allowed; the variable's content is not shown."""
+    monkeypatch.setenv("CIPHER", "cGxhbnRlZA==")
+    with pytest.raises(ConfigurationError, match=said) as caught:
+        lambdakit.decrypt_env(**arguments)
+    assert "cGxhbnRlZA" not in str(caught.value)
+
+
+def test_an_encrypted_variable_is_decrypted_once(backend: MemoryBackend, monkeypatch: pytest.MonkeyPatch) -> None:
+    """For good, whatever time passes; for each context; again after it was invalidated."""
+    monkeypatch.setenv("CIPHER", "cGxhbnRlZA==")
+    backend.ciphertexts["cGxhbnRlZA=="] = "plain"
+    for _ in range(3):
+        assert lambdakit.decrypt_env("CIPHER") == "plain"
+    assert backend.calls == [("ciphertext", "cGxhbnRlZA==")]
+    lambdakit.decrypt_env("CIPHER", context={"a": "b"})
+    lambdakit.invalidate("CIPHER")
+    lambdakit.decrypt_env("CIPHER")
+    assert len(backend.calls) == 3
+
+
+@pytest.mark.parametrize(("held", "plain"), [("not base64!", "plain"), ("cGxhbnRlZA==", "\udcff")])
+def test_what_is_no_encrypted_text(
+    held: str, plain: str, backend: MemoryBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """ValueFormatError that says nothing of either."""
+    monkeypatch.setenv("CIPHER", held)
+    backend.ciphertexts[held] = plain
+    with pytest.raises(ValueFormatError, match=r"'CIPHER'.*base64") as caught:
+        lambdakit.decrypt_env("CIPHER")
+    assert held not in str(caught.value)

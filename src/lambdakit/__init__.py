@@ -5,6 +5,7 @@ from __future__ import annotations
 from ._api import (
     clear,
     client,
+    decrypt_env,
     get_parameter,
     get_secret,
     invalidate,
@@ -50,6 +51,7 @@ __all__ = [
     "ValueFormatError",
     "clear",
     "client",
+    "decrypt_env",
     "environment",
     "get_parameter",
     "get_secret",

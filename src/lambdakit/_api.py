@@ -252,6 +252,24 @@ def get_parameter(
     return environment().values.get_parameter(name, field, transform, ttl, decrypt, region, force_fetch)
 
 
+def decrypt_env(name: str, *, context: dict[str, str] | None = None) -> str:
+    """The plaintext of an environment variable that is encrypted with KMS, decrypted once per environment.
+
+    Args:
+        name: of the variable; it holds the ciphertext in base64, as Lambda's console and ``aws kms encrypt`` write it.
+        context: the encryption context. None: ``{"LambdaFunctionName": <this function>}``, as the console's encryption
+            helpers have it; ``{}`` for a variable that was encrypted without one.
+
+    Raises:
+        ConfigurationError: no such variable, or a wrong argument.
+        ValueFormatError: it is not base64, or the plaintext is not UTF-8.
+        FetchError: and its kinds, as in `get_secret`.
+
+    Thread-safe. Since 0.1.
+    """
+    return environment().values.decrypt_env(name, context)
+
+
 def invalidate(name: str) -> None:
     """Forget every value fetched under this name: secret or parameter, every version and region.
 

@@ -12,10 +12,9 @@ from ._clients import Clients
 from ._clock import Clock
 from ._invocation import CURRENT, Invocation, start_kind
 from ._log import warn
-from ._settings import Settings
+from ._settings import BACKENDS, Settings
 from ._values import Values
-from .backends.sdk import SdkBackend
-from .exceptions import LambdakitError
+from .exceptions import ConfigurationError, LambdakitError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -36,7 +35,10 @@ class Environment:
     Args:
         settings: default: read from this process's environment variables.
         clock: default: the machine's clocks. `lambdakit.testing.ManualClock` is one that tests move by hand.
-        backend: where values are fetched from; default: the SDK, through this environment's clients.
+        backend: where values are fetched from: ``"direct"`` (lambdakit's own signed requests), ``"sdk"`` (botocore),
+            ``"extension"`` (AWS's local cache, with ``auto`` behind it), ``"auto"`` (direct where it equals botocore,
+            else the SDK), or an object such as `lambdakit.testing.MemoryBackend`. Default: ``LAMBDAKIT_BACKEND``, then
+            ``auto``.
 
     Attributes:
         id: eight characters that tell this environment from others in logs.
@@ -44,13 +46,15 @@ class Environment:
         clock: both clocks.
         clients: the SDK clients.
         values: secrets and parameters.
+        invocations: how many invocations have begun.
         pings: how many pings were answered.
     """
 
     __slots__ = (
-        "_backend",
         "_cache",
+        "_chosen",
         "_init_ended",
+        "_lock",
         "_numbers",
         "_running",
         "clients",
@@ -63,7 +67,7 @@ class Environment:
     )
 
     def __init__(
-        self, *, settings: Settings | None = None, clock: Clock | None = None, backend: Backend | None = None
+        self, *, settings: Settings | None = None, clock: Clock | None = None, backend: Backend | str | None = None
     ) -> None:
         self.settings = Settings.from_environ() if settings is None else settings
         self.clock = Clock() if clock is None else clock
@@ -75,16 +79,51 @@ class Environment:
         self._init_ended = self.clock.now()
         self.clients = Clients(settings=self.settings, budget=self.budget_s)
         self._cache = Cache(clock=self.clock)
-        self._backend: Backend = SdkBackend(self.clients) if backend is None else backend
+        chosen = self.settings.backend if backend is None else backend
+        if isinstance(chosen, str) and chosen not in BACKENDS:
+            raise ConfigurationError(f"backend={chosen!r}: give one of {', '.join(BACKENDS)}, or an object that is one")
+        self._chosen: Backend | str = chosen
+        self._lock = threading.Lock()
         self.values = Values(
             cache=self._cache,
-            backend=self._backend,
+            backend=self.backend,
             clock=self.clock,
             settings=self.settings,
             remaining=self.budget_s,
         )
         for problem in self.settings.problems:
             warn("%s", problem)
+
+    def backend(self) -> Backend:
+        """Where values are fetched from. Made at the first fetch: a function without values imports none of it."""
+        chosen = self._chosen
+        if not isinstance(chosen, str):
+            return chosen
+        with self._lock:
+            chosen = self._chosen  # by now another thread may have been faster
+            made = self._named(chosen) if isinstance(chosen, str) else chosen
+            self._chosen = made
+        return made
+
+    def _named(self, name: str) -> Backend:
+        from .backends.sdk import SdkBackend
+
+        sdk = SdkBackend(self.clients)
+        if name == "sdk":
+            return sdk
+        from .backends.auto import AutoBackend  # 2 ms together
+        from .backends.direct import DirectBackend
+
+        shared: Any = {"settings": self.settings, "clock": self.clock, "budget": self.budget_s}
+        direct = DirectBackend(**shared)
+        if name == "direct":
+            return direct
+        auto = AutoBackend(direct=direct, sdk=sdk, environ=self.settings.environ)
+        if name == "auto":
+            return auto
+        from .backends.extension import ExtensionBackend
+
+        return ExtensionBackend(**shared, invoking=lambda: self.current() is not None, otherwise=auto)
 
     def end_init(self) -> None:
         """INIT ends here, as far as can be seen from inside: the outermost `@handler` has been applied."""
@@ -147,14 +186,14 @@ class Environment:
     def close(self) -> None:
         """Drop values and close connections. The environment can be used again afterwards; it starts empty."""
         self.values.clear()
-        self._backend.close()
+        self.backend().close()
         self.clients.close()
 
     def __repr__(self) -> str:
         """What it holds, by number: never a value."""
         return (
             f"<Environment {self.id} invocations={self.invocations} pings={self.pings} "
-            f"backend={self._backend.name} values={len(self._cache)} clients={len(self.clients)}>"
+            f"backend={self.backend().name} values={len(self._cache)} clients={len(self.clients)}>"
         )
 
 

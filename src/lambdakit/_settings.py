@@ -10,6 +10,8 @@ if TYPE_CHECKING:
 
 TTL_S = 300.0  # as the AWS extension and Powertools' neighbours have it: a rotation is seen within five minutes
 
+BACKENDS = ("auto", "direct", "sdk", "extension")
+
 # With one of these set, the retries of SDK clients are the user's choice, made for all SDKs at once.
 _RETRY_VARIABLES = ("AWS_RETRY_MODE", "AWS_MAX_ATTEMPTS", "AWS_DEFAULTS_MODE")
 
@@ -18,6 +20,8 @@ class Settings:
     """What an environment is told from outside; immutable by convention, made by `from_environ` or by keywords.
 
     Attributes:
+        environ: the variables themselves, for what is read when it is needed, such as credentials.
+        backend: where values are fetched from: ``auto``, ``direct``, ``sdk`` or ``extension``.
         region: the default region, or None where none is set (the SDK may still know one from its configuration file).
         function_name: the name of the Lambda function, or None outside Lambda.
         init_type: Lambda's own word for how the environment came to be, or None outside Lambda.
@@ -27,11 +31,23 @@ class Settings:
         problems: what was malformed, a sentence each; the environment logs them once.
     """
 
-    __slots__ = ("function_name", "in_lambda", "init_type", "problems", "region", "retries_chosen", "ttl_s")
+    __slots__ = (
+        "backend",
+        "environ",
+        "function_name",
+        "in_lambda",
+        "init_type",
+        "problems",
+        "region",
+        "retries_chosen",
+        "ttl_s",
+    )
 
     def __init__(
         self,
         *,
+        environ: Mapping[str, str] | None = None,
+        backend: str = "auto",
         region: str | None = None,
         function_name: str | None = None,
         init_type: str | None = None,
@@ -40,6 +56,8 @@ class Settings:
         retries_chosen: bool = False,
         problems: tuple[str, ...] = (),
     ) -> None:
+        self.environ: Mapping[str, str] = os.environ if environ is None else environ
+        self.backend = backend
         self.region = region
         self.function_name = function_name
         self.init_type = init_type
@@ -54,6 +72,8 @@ class Settings:
         environ = os.environ if environ is None else environ
         problems: list[str] = []
         return cls(
+            environ=environ,
+            backend=_one_of(environ, "LAMBDAKIT_BACKEND", BACKENDS, problems),
             # Lambda sets both alike. Elsewhere they may differ: boto3 reads AWS_DEFAULT_REGION only, and a client of
             # ours must not talk to another region than one of boto3's in the same function.
             region=environ.get("AWS_DEFAULT_REGION") or environ.get("AWS_REGION") or None,
@@ -66,8 +86,9 @@ class Settings:
         )
 
     def __repr__(self) -> str:
-        """Every setting by name: none of them is a secret."""
-        return f"Settings({', '.join(f'{name}={getattr(self, name)!r}' for name in self.__slots__)})"
+        """Every setting by name; `environ` holds credentials and is left out."""
+        names = [name for name in self.__slots__ if name != "environ"]
+        return f"Settings({', '.join(f'{name}={getattr(self, name)!r}' for name in names)})"
 
 
 def _seconds(environ: Mapping[str, str], name: str, default: float, problems: list[str]) -> float:
@@ -82,3 +103,10 @@ def _seconds(environ: Mapping[str, str], name: str, default: float, problems: li
         return value
     problems.append(f"{name}={text!r} is not a number of seconds >= 0; using the default, {default:g}")
     return default
+
+
+def _one_of(environ: Mapping[str, str], name: str, allowed: tuple[str, ...], problems: list[str]) -> str:
+    text = environ.get(name, "").strip().lower()
+    if text and text not in allowed:
+        problems.append(f"{name}={text!r} is none of {', '.join(allowed)}; using the default, {allowed[0]}")
+    return text if text in allowed else allowed[0]

@@ -99,6 +99,7 @@ class MemoryBackend:
     Args:
         secrets: name to text or bytes.
         parameters: name to text.
+        ciphertexts: what an environment variable holds, to its plaintext, for `lambdakit.decrypt_env`.
 
     The dictionaries are copied into the attributes `secrets` and `parameters`, which a test may change: a changed value
     has a new version. A value that is an exception is raised. `calls` lists each fetch as (kind, name).
@@ -113,9 +114,11 @@ class MemoryBackend:
         *,
         secrets: Mapping[str, str | bytes | Exception] | None = None,
         parameters: Mapping[str, str | Exception] | None = None,
+        ciphertexts: Mapping[str, str | Exception] | None = None,
     ) -> None:
         self.secrets = dict(secrets or {})
         self.parameters = dict(parameters or {})
+        self.ciphertexts = dict(ciphertexts or {})
         self.calls: list[tuple[str, str]] = []
         self._versions: dict[tuple[str, str], list[object]] = {}
 
@@ -139,6 +142,16 @@ class MemoryBackend:
     ) -> tuple[str, str | None]:
         """The parameter of this name."""
         return self._answer("parameter", name, region, self.parameters)
+
+    def decrypt(
+        self,
+        name: str,  # noqa: ARG002 - the interface of every backend
+        *,
+        ciphertext: str,
+        context: dict[str, str],  # noqa: ARG002 - the same
+    ) -> bytes:
+        """The plaintext of this ciphertext."""
+        return self._answer("ciphertext", ciphertext, None, self.ciphertexts)[0].encode()
 
     def close(self) -> None:
         """Nothing is open."""

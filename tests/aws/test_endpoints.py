@@ -221,7 +221,7 @@ def test_configured_urls_are_those_of_a_client(
         ("http://localhost:", "http", "localhost", 80, "", "localhost"),
     ],
 )
-def test_a_configured_url_is_taken_apart(  # noqa: PLR0917 - a row of the table
+def test_a_configured_url_is_taken_apart(
     url: str, scheme: str, host: str, port: int, path: str, authority: str
 ) -> None:
     """Scheme and host in lower case, the scheme's port where there is none, the path as written."""

@@ -7,14 +7,15 @@ import json
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import boto3
 from botocore.config import Config
 
-from lambdakit.lab import Lab
+if TYPE_CHECKING:
+    from lambdakit.lab import Lab
 
-CODE = '''
+CODE = """
 import json, os, signal, socket, subprocess, sys, threading, time
 
 def echo(event, context):
@@ -80,7 +81,7 @@ def background(event, context):
     if counted == 0:
         threading.Thread(target=count_on, daemon=True).start()
     return counted
-'''
+"""
 
 BROKEN = {
     "missing_import": "import no_such_module_at_all\n",

@@ -5,10 +5,7 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 from lab_parts import client_of, eventually, process_state
@@ -17,7 +14,7 @@ from lambdakit.lab import Lab
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 
-SCRIPT = '''
+SCRIPT = """
 import json, os, sys, threading, time
 from lab_parts import client_of
 from lambdakit.lab import Lab
@@ -42,7 +39,7 @@ with Lab() as lab:
         raise LookupError("on purpose")
     if how != "returns":
         time.sleep(600)
-'''
+"""
 
 ENDS: dict[str, tuple[int | None, int]] = {  # the signal that is sent, what becomes of the process
     "returns": (None, 0),
@@ -163,12 +160,8 @@ def test_the_guard_ignores_the_signals_of_a_terminal(task_root: Path) -> None:
         lab.deploy("echo", "app.echo", task_root=task_root)
         client = client_of(lab)
         client.invoke(FunctionName="echo")  # it is listening by now: it was told of this environment
-        time.sleep(0)
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             os.kill(guard, number)
         assert client.invoke(FunctionName="echo")["StatusCode"] == 200
         client.close()
         assert not gone(guard)
-
-
-Deploy = Callable[..., Any]

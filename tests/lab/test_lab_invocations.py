@@ -9,12 +9,13 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from lab_parts import Invoke, eventually, process_state
 
-from lambdakit.lab import Lab
+if TYPE_CHECKING:
+    from lambdakit.lab import Lab
 
 Deploy = Callable[..., str]
 linux = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
@@ -93,9 +94,7 @@ def test_a_function_sees_what_lambda_would_tell_it(
     assert seen["pid"] == lab.environments(name)[0].pid
 
 
-def test_invocations_that_wait_for_each_other_get_an_environment_each(
-    deploy: Deploy, invoke: Invoke, lab: Lab
-) -> None:
+def test_invocations_that_wait_for_each_other_get_an_environment_each(deploy: Deploy, invoke: Invoke, lab: Lab) -> None:
     """Five at once are five environments, all of which are kept."""
     name = deploy("app.rendezvous", timeout_s=30)
     with meeting() as (port, arrivals), ThreadPoolExecutor(5) as pool:

@@ -93,6 +93,8 @@ assert_type(lambdakit.get_parameter("/x", transform="binary"), bytes)
 assert_type(lambdakit.get_parameter("/x", transform=float), float)
 assert_type(lambdakit.get_parameter("/x", transform=json.loads), Any)
 
+assert_type(lambdakit.decrypt_env("X"), str)
+assert_type(lambdakit.decrypt_env("X", context={"a": "b"}), str)
 lambdakit.invalidate("x")
 lambdakit.clear()
 

@@ -29,6 +29,10 @@ if TYPE_CHECKING:
             """GetParameter."""
             ...
 
+        def decrypt(self, name: str, *, ciphertext: str, context: dict[str, str]) -> bytes:
+            """Decrypt, with KMS: `ciphertext` in base64, `name` for messages."""
+            ...
+
         def close(self) -> None:
             """Close what is open; a later call opens it again."""
             ...

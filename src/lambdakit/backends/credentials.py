@@ -84,7 +84,7 @@ class CredentialProvider:
     def forget(self) -> None:
         """Drop what is kept: after a restore it is another environment's. What is under way is not kept either."""
         with self._lock:
-            self._held = self._failed = None
+            self._held = None
             self._flights.outdate(lambda _: True)
 
     def get(self, *, timeout_s: float | None = None) -> Credentials:
@@ -158,7 +158,7 @@ class CredentialProvider:
 
     def _keep(self, held: _Held | None) -> None:
         if held is not None:
-            self._held, self._failed = held, None
+            self._held = held
 
     def _ask(self, attempts: int, end_s: float | None) -> _Held:
         from .container import ask, denied, from_answer, request  # not paid where the variables have them

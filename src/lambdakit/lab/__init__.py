@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
-from ._lab import EnvironmentRecord, Lab
+from ._lab import Lab
+from ._record import EnvironmentRecord
 
 __all__ = ["EnvironmentRecord", "Lab"]

@@ -149,7 +149,7 @@ class Environment:
         expiry = loop.call_later(limit_s, self._expire)
         process.signal(signal.SIGCONT)
         self._share.resume()
-        self.deadline_ms = round((time.time() + limit_s) * 1000)
+        self.deadline_ms = int((time.time() + limit_s) * 1000)
         self._invocation_started = time.perf_counter()
         if self._next is not None and not self._next.done():
             self._next.set_result(invocation)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from aiohttp import web
 
+from ..exceptions import LambdakitError
 from ._invocation import Invocation
 from ._names import PATTERN, Reference, arn, parse_reference
 from ._payload import read_payload
@@ -67,6 +68,8 @@ class InvokeApi:
             return await self._invoke(await self._checked(request, request_id))
         except Refusal as refusal:
             return _refused(refusal, request_id)
+        except (LambdakitError, OSError) as error:  # the lab's own trouble: no process, no guard
+            return _refused(Refusal(500, "ServiceException", f"{type(error).__name__}: {error}"), request_id)
 
     async def _invoke(self, asked: Request) -> web.Response:
         invocation = asked.invocation
@@ -181,8 +184,10 @@ def _trace_id() -> str:
 
 
 def _refused(refusal: Refusal, request_id: str) -> web.Response:
-    key = "Message" if refusal.kind == "ResourceNotFoundException" else "message"  # as the service model has it
-    body = json.dumps({"Type": "User", key: refusal.message, **refusal.extra}).encode()
+    # As the service model has it.
+    key = "Message" if refusal.kind in ("ResourceNotFoundException", "ServiceException") else "message"
+    fault = "User" if refusal.status < 500 else "Service"  # noqa: PLR2004 - a server's fault
+    body = json.dumps({"Type": fault, key: refusal.message, **refusal.extra}).encode()
     headers = {"x-amzn-RequestId": request_id, "x-amzn-ErrorType": refusal.kind, "Content-Type": "application/json"}
     if refusal.status == 429:  # noqa: PLR2004 - Too Many Requests
         headers["Retry-After"] = "1"

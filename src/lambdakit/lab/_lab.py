@@ -9,13 +9,13 @@ import sys
 import threading
 import uuid
 import warnings
-from dataclasses import dataclass
-from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
-from ..exceptions import ConfigurationError, LambdakitError, MissingDependencyError
+from ..exceptions import ConfigurationError, LambdakitError
 from ._cpu import Cpu
+from ._extra import load
 from ._functions import LATEST, checked_function, is_match, is_number
+from ._record import EnvironmentRecord, record_of
 from ._watch import Watch
 
 if TYPE_CHECKING:
@@ -23,36 +23,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Mapping, Sequence
     from types import TracebackType
 
-    from ._environment import Environment
     from ._plane import ControlPlane
-    from ._pool import Settings
 
 _T = TypeVar("_T")
 _REGION = re.compile(r"(eusc-)?[a-z]{2}(-gov|-iso[a-z]?)?-[a-z]+-\d")
 _ACCOUNT = re.compile(r"\d{12}")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EnvironmentRecord:
-    """One environment, as it was when it was asked for.
-
-    Attributes:
-        pid: the process id of its runtime.
-        state: "init", "idle" (frozen) or "busy".
-        init_type: Lambda's word for how it came to be: "on-demand" or "provisioned-concurrency".
-        version: the version of the function that it runs.
-        invocations: how many it was given so far, with the one that runs now.
-        init_ms: how long INIT took in milliseconds, from the start of the process; None while it runs.
-        max_memory_mb: the most memory in the last invocation; None before the first, or where the system does not tell.
-    """
-
-    pid: int | None
-    state: str
-    init_type: str
-    version: str
-    invocations: int
-    init_ms: float | None
-    max_memory_mb: int | None
 
 
 class Lab:
@@ -83,7 +58,7 @@ class Lab:
     ) -> None:
         self._closed = True  # until everything is up
         _check(region, account, init_timeout_s)
-        plane_class, settings_class = _load()
+        plane_class, settings_class = load()
         self._lock = threading.Lock()
         self._watch = Watch()
         try:
@@ -168,7 +143,7 @@ class Lab:
         Raises:
             LambdakitError: there is no such function, or the lab is closed.
         """
-        return self._ask(lambda: [_record(environment) for environment in self._plane.pool(name).environments])
+        return self._ask(lambda: [record_of(environment) for environment in self._plane.pool(name).environments])
 
     def logs(self, name: str) -> str:
         """What a function and Lambda logged so far, with INIT and asynchronous invocations; at most the last 1 MB.
@@ -249,18 +224,6 @@ def _run(loop: asyncio.AbstractEventLoop) -> None:
         loop.close()
 
 
-def _record(environment: Environment) -> EnvironmentRecord:
-    return EnvironmentRecord(
-        pid=environment.pid,
-        state=environment.state.value,
-        init_type=environment.init_type,
-        version=environment.version,
-        invocations=environment.invocations,
-        init_ms=environment.init_ms,
-        max_memory_mb=environment.max_memory_mb,
-    )
-
-
 def _check(region: str, account: str, init_timeout_s: float) -> None:
     if not is_match(_REGION, region):
         raise ConfigurationError(
@@ -270,27 +233,3 @@ def _check(region: str, account: str, init_timeout_s: float) -> None:
         raise ConfigurationError(f"account={account!r} is not allowed; allowed: a string of 12 digits")
     if not is_number(init_timeout_s) or init_timeout_s <= 0:
         raise ConfigurationError(f"init_timeout_s={init_timeout_s!r} is not allowed; allowed: seconds, above 0")
-
-
-def _load() -> tuple[type[ControlPlane], type[Settings]]:
-    """What needs the extra.
-
-    Raises:
-        MissingDependencyError: it is not installed.
-    """
-    try:
-        _require_module("awslambdaric")  # it runs in other processes only
-        from ._plane import ControlPlane
-        from ._pool import Settings
-    except ModuleNotFoundError as cause:
-        if cause.name not in ("aiohttp", "awslambdaric"):
-            raise
-        raise MissingDependencyError(
-            f"The lab needs {cause.name}, which is not installed; install lambdakit[lab]", name=cause.name
-        ) from cause
-    return ControlPlane, Settings
-
-
-def _require_module(name: str) -> None:
-    if find_spec(name) is None:
-        raise ModuleNotFoundError(f"No module named {name!r}", name=name)

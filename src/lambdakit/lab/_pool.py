@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import time
-import uuid
 from collections import deque
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -14,7 +12,7 @@ from . import _invocation as outcomes
 from . import _report as lines
 from ._environment import Environment, InitFailure, State
 from ._runtime_api import RuntimeApi
-from ._variables import variables
+from ._start import start
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -225,35 +223,27 @@ class Pool:
         self._idle.append(environment)
 
     async def _create(self, version: str, init_type: str, *, limited: bool = False) -> Environment:
-        function, settings = self.function, self._settings
+        settings = self._settings
         environment = Environment(
-            function,
+            self.function,
             version=version,
             init_type=init_type,
-            share=settings.cpu.share(function.cores),
+            share=settings.cpu.share(self.function.cores),
             on_end=self._ended,
         )
         api = self._apis[environment] = RuntimeApi(environment)
-        stream_id = uuid.uuid4().hex
-        settings.tell(f"+marker {stream_id}")  # before the process exists, so that there is no unguarded moment
-        values = variables(
-            function,
-            version=version,
-            init_type=init_type,
-            runtime_api=await api.open(),
-            region=settings.region,
-            stream_id=stream_id,
-        )
-        await environment.start(values, limited=limited)
-        settings.tell(f"+group {environment.pid}")
+        try:
+            await start(environment, api, region=settings.region, tell=settings.tell, limited=limited)
+        except BaseException:
+            await self._end(environment)
+            raise
         return environment
 
     def _ended(self, environment: Environment) -> None:
         """The process has ended by itself or was killed: nothing of it stays."""
         if environment in self._idle:
             self._idle.remove(environment)
-        with contextlib.suppress(LambdakitError):  # at the very end the guard may be gone
-            self._settings.tell(f"-group {environment.pid}")
+        self._settings.tell(f"-group {environment.pid}")
         self._spawn(self._end(environment))
 
     async def _end(self, environment: Environment) -> None:

@@ -43,11 +43,14 @@ class Watch:
         """Send one line; the guard's module says which there are.
 
         Raises:
-            LambdakitError: the guard has ended, so nothing could be cleaned up any more.
+            LambdakitError: the guard has ended, so what the line adds could stay for ever. Not raised for
+                a line that takes something away.
         """
         try:
             os.write(self._pipe.fileno(), f"{line}\n".encode())  # one write below PIPE_BUF: lines never mix
         except OSError as cause:
+            if line.startswith("-"):
+                return
             raise LambdakitError(
                 "The lab's guard process has ended, so processes could be left behind; close the lab and make a new one"
             ) from cause

@@ -1,0 +1,220 @@
+"""The backend `direct`: one signed POST for each value, without the SDK."""
+
+from __future__ import annotations
+
+import json
+import time
+
+from ..exceptions import ConfigurationError, DeadlineExceededError, NetworkError
+from .answers import document, parameter_value, plaintext, read, secret_value
+from .credentials import CredentialProvider
+from .endpoints import endpoint, split_url
+from .errors import service_error
+from .http1 import ExchangeError, build_request
+from .retries import RETRY_AFTER, Retries
+from .signing import Signer
+from .transport import Transport
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from .._clock import Clock
+    from .._settings import Settings
+    from .endpoints import Endpoint
+    from .http1 import Response
+    from .trust import Trust
+
+_TARGETS = {"GetSecretValue": "secretsmanager", "GetParameter": "AmazonSSM", "Decrypt": "TrentService"}
+_OK = 200
+
+
+class DirectBackend:
+    """Fetches with AWS JSON 1.1 over connections of its own. Thread-safe; nothing of it runs between two calls.
+
+    Args:
+        settings: the default region, and the variables with credentials, endpoints and certificates.
+        clock: both clocks.
+        budget: seconds that a call may take now, None for no limit.
+        trust: the certificates to trust; default: as the variables say, else Amazon's own roots first.
+        sleep: how to wait between attempts.
+    """
+
+    __slots__ = (
+        "_budget",
+        "_clock",
+        "_credentials",
+        "_environ",
+        "_region",
+        "_retries",
+        "_signer",
+        "_sleep",
+        "_transport",
+    )
+
+    name = "direct"
+
+    def __init__(
+        self,
+        *,
+        settings: Settings,
+        clock: Clock,
+        budget: Callable[[], float | None],
+        trust: Trust | None = None,
+        sleep: Callable[[float], object] = time.sleep,
+    ) -> None:
+        from .trust import Trust
+
+        self._environ = settings.environ
+        self._region = settings.region
+        self._clock = clock
+        self._budget = budget
+        self._sleep = sleep
+        self._signer = Signer()
+        self._transport = Transport(clock=clock, trust=trust or Trust(environ=self._environ))
+        self._credentials = CredentialProvider(self._environ, clock=clock, fetch=self._get, sleep=sleep)
+        self._retries: dict[tuple[str, str], Retries] = {}
+
+    def get_secret(
+        self, name: str, *, region: str | None, version_id: str | None, version_stage: str | None
+    ) -> tuple[str | bytes, str | None]:
+        """GetSecretValue; what is None is not sent."""
+        request = {"SecretId": name}
+        if version_id is not None:
+            request["VersionId"] = version_id
+        if version_stage is not None:
+            request["VersionStage"] = version_stage
+        answer: tuple[str | bytes, str | None] = self._call(
+            "secretsmanager", "GetSecretValue", name, region, request, secret_value
+        )
+        return answer
+
+    def get_parameter(self, name: str, *, region: str | None, decrypt: bool) -> tuple[str, str | None]:
+        """GetParameter."""
+        request = {"Name": name, "WithDecryption": decrypt}
+        answer: tuple[str, str | None] = self._call("ssm", "GetParameter", name, region, request, parameter_value)
+        return answer
+
+    def decrypt(self, name: str, *, ciphertext: str, context: dict[str, str]) -> bytes:
+        """Decrypt, with KMS."""
+        request = {"CiphertextBlob": ciphertext, "EncryptionContext": context}
+        plain: bytes = self._call("kms", "Decrypt", name, None, request, plaintext)
+        return plain
+
+    def knows(self, service: str, region: str | None) -> bool:
+        """Whether this backend can tell the endpoint of `service` in `region`, or in the default region."""
+        return endpoint(service, region or self._region, self._environ) is not None
+
+    def close(self) -> None:
+        """Close the connections, forget credentials and derived keys; a later call finds all of them again."""
+        self._transport.close()
+        self._credentials.forget()
+        self._signer.forget()
+
+    def _call(
+        self,
+        service: str,
+        operation: str,
+        name: str,
+        region: str | None,
+        request: dict[str, Any],
+        reader: Callable[[dict[str, Any]], Any],
+    ) -> Any:
+        region = region or self._region
+        where = endpoint(service, region, self._environ)
+        if where is None:
+            raise ConfigurationError(
+                f"region={region!r}: the direct backend knows no endpoint of {service} there; "
+                "give a region of AWS, set AWS_REGION, or leave the choice of the backend to lambdakit"
+            )
+        about: dict[str, Any] = {"service": service, "operation": operation, "name": name, "region": region}
+        body = json.dumps(request).encode()
+        attempts = self._retries.setdefault((service, where.region), Retries()).begin()
+        while True:
+            try:
+                response = self._send(where, service, operation, body)
+            except ExchangeError as error:
+                left_s = self._budget()
+                delay_s = attempts.failed(left_s=left_s)
+                if delay_s is None:
+                    raise _no_answer(error, about, left_s) from error
+            else:
+                answer = document(response.body)
+                if response.status == _OK:
+                    attempts.succeeded()
+                    return read(answer, response, about, reader)
+                code = _code(answer, response)
+                retry_after = response.headers.get(RETRY_AFTER)
+                delay_s = attempts.failed(
+                    code=code, status=response.status, retry_after=retry_after, left_s=self._budget()
+                )
+                if delay_s is None:
+                    raise _refusal(code, answer, response, about)
+            self._sleep(delay_s)
+
+    def _send(self, where: Endpoint, service: str, operation: str, body: bytes) -> Response:
+        left_s = self._budget()
+        if left_s is not None and left_s <= 0.0:
+            raise DeadlineExceededError(f"{service} {operation}: the invocation has too little time left for a request")
+        credentials = self._credentials.get(timeout_s=left_s)
+        wall_s, monotonic_s = self._clock.now()
+        target = where.target("/")
+        headers = self._signer.sign(
+            credentials,
+            method="POST",
+            host=where.authority,
+            path=target,
+            query=(),
+            headers={
+                "Content-Type": "application/x-amz-json-1.1",
+                "User-Agent": "lambdakit",
+                "X-Amz-Target": f"{_TARGETS[operation]}.{operation}",
+            },
+            body=body,
+            region=where.region,
+            service=service,
+            now_s=wall_s,
+        )
+        return self._transport.exchange(
+            (where.scheme, where.host, where.port),
+            build_request("POST", target, headers, body),
+            deadline=None if left_s is None else monotonic_s + left_s,
+            resend=True,  # all three operations only read
+        )
+
+    def _get(self, url: str, headers: dict[str, str], timeout_s: float) -> tuple[int, bytes]:
+        scheme, host, port, target = split_url(url)
+        _, monotonic_s = self._clock.now()
+        request = build_request("GET", target or "/", {"Host": f"{host}:{port}", **headers})
+        response = self._transport.exchange(
+            (scheme, host, port), request, deadline=monotonic_s + timeout_s, resend=True
+        )
+        return response.status, response.body
+
+
+def _no_answer(error: ExchangeError, about: dict[str, Any], left_s: float | None) -> Exception:
+    what = f"{about['service']} {about['operation']} of {about['name']!r} in {about['region']}"
+    if left_s is not None and left_s <= 0.0:
+        return DeadlineExceededError(f"{what}: no answer came while the invocation had time for it")
+    return NetworkError(
+        f"{what}: no answer came. {error}. Check the network, the endpoint and, in a VPC, the route to it.", **about
+    )
+
+
+def _code(answer: dict[str, Any], response: Response) -> str | None:
+    # The body names it, or a header does: with a namespace before, or a URL behind.
+    said = answer.get("__type") or answer.get("code")
+    said = said if isinstance(said, str) else response.headers.get("x-amzn-errortype", "")
+    return said.rpartition("#")[2].partition(":")[0] or None
+
+
+def _refusal(code: str | None, answer: dict[str, Any], response: Response, about: dict[str, Any]) -> Exception:
+    message = answer.get("message") or answer.get("Message")
+    return service_error(
+        **about,
+        code=code,
+        status=response.status,
+        message=message if isinstance(message, str) else "",
+        request_id=response.headers.get("x-amzn-requestid"),
+    )

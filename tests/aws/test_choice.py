@@ -1,0 +1,134 @@
+"""When `auto` is direct."""
+
+from pathlib import Path
+
+import boto3
+import pytest
+
+import lambdakit
+from lambdakit import Environment
+from lambdakit.backends.choice import against_direct
+
+LAMBDA = {
+    "HOME": "/nowhere",
+    "AWS_ACCESS_KEY_ID": "a",
+    "AWS_SECRET_ACCESS_KEY": "b",
+    "AWS_SESSION_TOKEN": "c",
+    "AWS_REGION": "eu-west-1",
+}
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A home of nobody's, without the variables that name files."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    return tmp_path
+
+
+def test_on_lambda_it_is_direct() -> None:
+    """Nothing but what Lambda sets; under SnapStart the credentials stand elsewhere."""
+    assert against_direct(LAMBDA, platform="linux") is None
+    snapstart = {"AWS_CONTAINER_CREDENTIALS_FULL_URI": "http://127.0.0.1/x", "AWS_REGION": "eu-west-1"}
+    assert against_direct(snapstart, platform="linux") is None
+
+
+@pytest.mark.parametrize(
+    ("variables", "reason"),
+    [
+        ({name: "x"}, f"{name} is set")
+        for name in (
+            "AWS_PROFILE",
+            "AWS_DEFAULT_PROFILE",
+            "AWS_DATA_PATH",
+            "AWS_RETRY_MODE",
+            "AWS_MAX_ATTEMPTS",
+            "AWS_DEFAULTS_MODE",
+            "AWS_WEB_IDENTITY_TOKEN_FILE",
+            "AWS_CREDENTIAL_FILE",
+            "AWS_AUTH_SCHEME_PREFERENCE",
+            "BOTO_CONFIG",
+            "REQUESTS_CA_BUNDLE",
+            "HTTP_PROXY",
+            "HTTPS_PROXY",
+            "ALL_PROXY",
+            "http_proxy",
+            "https_proxy",
+            "all_proxy",
+        )
+    ]
+    + [
+        ({"AWS_USE_FIPS_ENDPOINT": "true"}, "AWS_USE_FIPS_ENDPOINT is set"),
+        ({"AWS_USE_DUALSTACK_ENDPOINT": "True"}, "AWS_USE_DUALSTACK_ENDPOINT is set"),
+        ({"AWS_USE_FIPS_ENDPOINT": "False"}, None),
+        ({"AWS_PROFILE": ""}, None),
+        ({"AWS_CA_BUNDLE": "/bundle.pem"}, None),
+        ({"AWS_ACCESS_KEY_ID": ""}, "no credentials in the environment"),
+    ],
+)
+def test_what_botocore_alone_knows_decides_for_the_sdk(variables: dict[str, str], reason: str | None) -> None:
+    """Each variable by itself, named in the reason."""
+    assert against_direct(LAMBDA | variables, platform="linux") == reason
+
+
+@pytest.mark.parametrize("platform", ["darwin", "win32"])
+def test_system_proxies_decide_for_the_sdk(platform: str) -> None:
+    """They stand where only urllib looks."""
+    assert against_direct(LAMBDA, platform=platform) == f"{platform} may have system proxies"
+
+
+@pytest.mark.parametrize("name", [".aws/config", ".aws/credentials", ".boto"])
+def test_files_of_a_laptop_decide_for_the_sdk(name: str, home: Path) -> None:
+    """Where botocore looks for them by default."""
+    (home / ".aws").mkdir()
+    (home / name).touch()
+    assert against_direct(LAMBDA, platform="linux") == f"{home / name} exists"
+
+
+@pytest.mark.parametrize("variable", ["AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"])
+def test_files_named_by_a_variable(variable: str, home: Path) -> None:
+    """In the place of the default, with a tilde for the home."""
+    (home / "named").touch()
+    assert against_direct(LAMBDA | {variable: "~/named"}, platform="linux") == f"{home}/named exists"
+    assert against_direct(LAMBDA | {variable: "~/other"}, platform="linux") is None
+
+
+def test_the_environment_says_which_and_why(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In its repr, for the moment at which it is asked."""
+    env = Environment()
+    assert " backend=direct " in repr(env)
+    monkeypatch.setenv("AWS_PROFILE", "dev")
+    assert " backend=sdk (AWS_PROFILE is set) " in repr(env)
+
+
+def test_without_a_region_it_is_the_sdk(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Which may find one in its configuration."""
+    monkeypatch.delenv("AWS_REGION")
+    monkeypatch.delenv("AWS_DEFAULT_REGION")
+    assert " backend=sdk (no region or endpoint that direct knows) " in repr(Environment())
+
+
+@pytest.mark.parametrize("name", ["direct", "sdk", "extension"])
+def test_a_setting_or_an_argument_decides(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The argument over the variable."""
+    monkeypatch.setenv("LAMBDAKIT_BACKEND", name)
+    assert f" backend={name} " in repr(Environment())
+    assert " backend=direct " in repr(Environment(backend="auto"))
+    monkeypatch.setenv("LAMBDAKIT_BACKEND", "auto")
+    assert f" backend={name} " in repr(Environment(backend=name))
+
+
+def test_a_wrong_name_is_refused() -> None:
+    """With those that are allowed."""
+    with pytest.raises(lambdakit.ConfigurationError, match=r"backend='fast'.*auto, direct, sdk, extension"):
+        Environment(backend="fast")
+
+
+def test_auto_really_takes_the_sdk(aws: boto3.session.Session, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A fetch with a retry mode set goes through a client; one without does not."""
+    aws.client("secretsmanager").create_secret(Name="x", SecretString="1")
+    for mode, clients in (("", 0), ("standard", 1)):
+        monkeypatch.setenv("AWS_RETRY_MODE", mode)
+        with lambdakit.use_environment(Environment()) as env:
+            assert lambdakit.get_secret("x") == "1"
+            assert len(env.clients) == clients
+        env.close()

@@ -1,0 +1,309 @@
+"""The backend `direct`: what an answer becomes, when a request is sent again, what is never told."""
+
+import json
+import logging
+import socket
+import subprocess
+import sys
+import threading
+import traceback
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import boto3
+import pytest
+from answering import Answering, RunningContext, aws_json
+
+import lambdakit
+from lambdakit import (
+    AccessDeniedError,
+    ConfigurationError,
+    DeadlineExceededError,
+    Environment,
+    FetchError,
+    NetworkError,
+    NotFoundError,
+    ServiceError,
+    ThrottledError,
+)
+from lambdakit.backends.direct import DirectBackend
+from lambdakit.testing import FakeContext
+
+SECRET = aws_json(200, {"SecretString": "planted-secret", "VersionId": "v-1"})
+PLANTED = ("planted-secret", "wJalrXUtnFEMI/planted/credential", "planted-token", "AKIDEXAMPLE")
+
+
+@pytest.fixture
+def waits() -> list[float]:
+    """How long the backend would have slept between attempts."""
+    return []
+
+
+@pytest.fixture
+def direct(waits: list[float], monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], Environment]]:
+    """Makes an environment in place that fetches directly from a URL, and sleeps on paper."""
+    monkeypatch.setenv("AWS_SESSION_TOKEN", "planted-token")
+    made: list[Environment] = []
+
+    def make(url: str) -> Environment:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", url)
+        outer = Environment()
+        backend = DirectBackend(
+            settings=outer.settings,
+            clock=outer.clock,
+            budget=lambda: lambdakit.environment().budget_s(),
+            sleep=waits.append,
+        )
+        env = Environment(backend=backend)
+        made.append(env)
+        return env
+
+    yield make
+    for env in made:
+        env.close()
+
+
+def test_the_request_is_one_signed_post(direct: Callable[[str], Environment]) -> None:
+    """Target, token, signature, and the JSON of the operation."""
+    with Answering(SECRET) as server, lambdakit.use_environment(direct(server.url)):
+        assert lambdakit.get_secret("prod/db", version_stage="AWSPREVIOUS", version_id="v") == "planted-secret"
+    head, _, body = server.received[0].partition(b"\r\n\r\n")
+    lines = head.decode().split("\r\n")
+    headers = dict(line.split(": ", 1) for line in lines[1:])
+    assert lines[0] == "POST / HTTP/1.1"
+    assert headers["X-Amz-Target"] == "secretsmanager.GetSecretValue"
+    assert headers["Content-Type"] == "application/x-amz-json-1.1"
+    assert headers["X-Amz-Security-Token"] == "planted-token"
+    assert "/eu-west-1/secretsmanager/aws4_request" in headers["Authorization"]
+    assert json.loads(body) == {"SecretId": "prod/db", "VersionStage": "AWSPREVIOUS", "VersionId": "v"}
+
+
+@pytest.mark.parametrize(
+    ("answer", "kind", "code", "requests"),
+    [
+        (
+            aws_json(400, {"__type": "com.amazonaws#AccessDeniedException"}),
+            AccessDeniedError,
+            "AccessDeniedException",
+            1,
+        ),
+        (
+            aws_json(400, {"message": "planted-token"}, x_amzn_ErrorType="InvalidSignatureException:http://x"),
+            AccessDeniedError,
+            "InvalidSignatureException",
+            1,
+        ),
+        (aws_json(400, {"__type": "ResourceNotFoundException"}), NotFoundError, "ResourceNotFoundException", 1),
+        (aws_json(400, {"__type": "InvalidRequestException"}), FetchError, "InvalidRequestException", 1),
+        (aws_json(400, {"__type": "ThrottlingException"}), ThrottledError, "ThrottlingException", 3),
+        (aws_json(429, b""), ThrottledError, None, 3),
+        (aws_json(500, {"__type": "InternalServiceError"}), ServiceError, "InternalServiceError", 3),
+        (aws_json(503, b"<html>planted-secret"), ServiceError, None, 3),
+        (aws_json(302, b"", Location="http://127.0.0.1:1/"), FetchError, None, 1),
+        (aws_json(200, b"planted-secret is not JSON"), ServiceError, None, 1),
+        (aws_json(200, b"[" * 200_000), ServiceError, None, 1),
+        (aws_json(200, ["planted-secret"]), ServiceError, None, 1),
+        (aws_json(200, {"Other": "planted-secret"}), ServiceError, None, 1),
+        (aws_json(200, {"SecretBinary": "planted-secret!"}), ServiceError, None, 1),
+    ],
+)
+def test_each_answer_becomes_its_exception(
+    answer: bytes,
+    kind: type[FetchError],
+    code: str | None,
+    requests: int,
+    direct: Callable[[str], Environment],
+    waits: list[float],
+) -> None:
+    """With code, status and request id, after as many attempts as botocore makes, without a secret in it."""
+    with Answering(answer) as server, lambdakit.use_environment(direct(server.url)):
+        with pytest.raises(FetchError) as caught:
+            lambdakit.get_secret("x")
+        assert (type(caught.value), caught.value.code, server.requests) == (kind, code, requests)
+        assert (caught.value.status, caught.value.request_id) == (int(answer[9:12]), "r-1")
+        assert len(waits) == requests - 1
+        shown = "".join(traceback.format_exception(caught.value))
+        assert [secret for secret in PLANTED if secret in shown] == []
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        aws_json(503, b""),
+        aws_json(400, {"__type": "ThrottlingException"}),
+        None,
+        b"HTTP/1.1 200 X\r\nContent-Length: 99\r\n\r\ncut",
+        b"no http\r\n\r\n",
+    ],
+)
+def test_a_fault_that_passes_is_not_seen(
+    fault: bytes | None, direct: Callable[[str], Environment], waits: list[float]
+) -> None:
+    """Throttled, failed, closed, cut short, garbled: once, then the value."""
+    with Answering(fault, SECRET) as server, lambdakit.use_environment(direct(server.url)):
+        assert lambdakit.get_secret("x") == "planted-secret"
+        assert (server.requests, len(waits)) == (2, 1)
+
+
+def test_a_retry_after_of_the_service_is_kept(direct: Callable[[str], Environment], waits: list[float]) -> None:
+    """In milliseconds, at most five seconds more than the back-off."""
+    answers = (aws_json(503, b"", x_amz_retry_after="2500"), SECRET)
+    with Answering(*answers) as server, lambdakit.use_environment(direct(server.url)):
+        lambdakit.get_secret("x")
+    assert waits == [2.5]
+
+
+def test_no_answer(direct: Callable[[str], Environment]) -> None:
+    """Nobody listens: NetworkError with its cause, after three attempts."""
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        port = closed.getsockname()[1]
+    with lambdakit.use_environment(direct(f"http://127.0.0.1:{port}")), pytest.raises(NetworkError) as caught:
+        lambdakit.get_parameter("/x")
+    assert isinstance(caught.value.__cause__, OSError)
+    assert caught.value.retryable
+
+
+def test_silence_ends_with_the_budget(direct: Callable[[str], Environment]) -> None:
+    """DeadlineExceededError before Lambda ends the environment, and no further attempt."""
+    with Answering(...) as server, lambdakit.use_environment(direct(server.url)) as env:
+        env.begin(RunningContext(remaining_s=0.3))  # of which 0.05 may be used
+        with pytest.raises(DeadlineExceededError):
+            lambdakit.get_secret("x")
+        assert server.requests <= 1
+
+
+def test_no_attempt_begins_without_time_for_it(direct: Callable[[str], Environment], waits: list[float]) -> None:
+    """The time ran out while it waited between attempts."""
+    context = FakeContext(remaining_s=10.0)
+    with Answering(aws_json(503, b"")) as server, lambdakit.use_environment(direct(server.url)) as env:
+        env.begin(context)
+        append = waits.append
+
+        def slept(seconds: float) -> None:
+            append(seconds)
+            context.remaining_s = 0.1
+
+        backend: Any = env.backend()
+        backend._sleep = slept
+        with pytest.raises(DeadlineExceededError, match="too little time left for a request"):
+            lambdakit.get_secret("x")
+        assert server.requests == 1
+
+
+def test_no_wait_begins_that_the_deadline_would_cut(direct: Callable[[str], Environment], waits: list[float]) -> None:
+    """The service's error is told at once."""
+    answer = aws_json(503, b"", x_amz_retry_after="5000")
+    with Answering(answer) as server, lambdakit.use_environment(direct(server.url)) as env:
+        env.begin(FakeContext(remaining_s=3.0))
+        with pytest.raises(ServiceError):
+            lambdakit.get_secret("x")
+        assert (server.requests, waits) == (1, [])
+
+
+@pytest.mark.parametrize("backend", ["direct", "sdk", "auto"])
+def test_without_credentials(backend: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """AccessDeniedError that says what to do."""
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+    monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
+    env = Environment(backend=backend)
+    with lambdakit.use_environment(env), pytest.raises(AccessDeniedError, match="Give the function a role"):
+        lambdakit.get_secret("x")
+
+
+def test_credentials_of_the_container_endpoint(
+    aws: boto3.session.Session, monkeypatch: pytest.MonkeyPatch, direct: Callable[[str], Environment], moto_url: str
+) -> None:
+    """Fetched over the same transport, once, and used to sign."""
+    aws.client("secretsmanager").create_secret(Name="x", SecretString="1")
+    document = {
+        "AccessKeyId": "AKIDCONTAINER",
+        "SecretAccessKey": "planted",
+        "Token": "planted-token",
+        "Expiration": "2099-01-01T00:00:00Z",
+    }
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+    monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
+    with Answering(aws_json(200, document)) as server:
+        monkeypatch.setenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", f"{server.url}/creds?id=1")
+        monkeypatch.setenv("AWS_CONTAINER_AUTHORIZATION_TOKEN", "container-token")
+        with lambdakit.use_environment(direct(moto_url)):
+            assert lambdakit.get_secret("x", ttl=0) == "1"
+            assert lambdakit.get_secret("x", ttl=0) == "1"
+        assert server.requests == 1
+        assert server.received[0].startswith(b"GET /creds?id=1 HTTP/1.1\r\n")
+        assert b"Authorization: container-token\r\n" in server.received[0]
+
+
+@pytest.mark.parametrize("region", ["moon-1", "moon"])
+def test_an_unknown_region_goes_to_the_sdk(region: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`auto` leaves it to botocore, which refuses it by name; forced to direct it is an error that says so."""
+    env, said = Environment(backend="direct"), f"region='{region}'.*direct backend"
+    with lambdakit.use_environment(env), pytest.raises(ConfigurationError, match=said):
+        lambdakit.get_secret("x", region=region)
+    env = Environment(backend="auto")
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "")
+    with lambdakit.use_environment(env), pytest.raises((ConfigurationError, FetchError)) as caught:
+        env.begin(RunningContext(remaining_s=2.0))
+        lambdakit.get_secret("x", region=region)
+    assert "direct backend" not in str(caught.value)
+
+
+def test_close_leaves_it_usable(aws: boto3.session.Session) -> None:
+    """Connections, credentials and derived keys are found again."""
+    aws.client("secretsmanager").create_secret(Name="x", SecretString="1")
+    with lambdakit.use_environment(Environment(backend="direct")) as env:
+        assert lambdakit.get_secret("x") == "1"
+        env.close()
+        backend: Any = env.backend()
+        assert (repr(backend._transport), repr(backend._signer)) == ("Transport()", "Signer(keys=0)")
+        assert lambdakit.get_secret("x") == "1"
+
+
+def test_32_threads(aws: boto3.session.Session, direct: Callable[[str], Environment], moto_url: str) -> None:
+    """Different values at once, each the right one."""
+    for number in range(32):
+        aws.client("ssm").put_parameter(Name=f"/{number}", Value=str(number), Type="String")
+    barrier = threading.Barrier(32)
+
+    def read(number: int) -> str:
+        barrier.wait(10)
+        return lambdakit.get_parameter(f"/{number}")
+
+    with lambdakit.use_environment(direct(moto_url)), ThreadPoolExecutor(32) as pool:
+        assert list(pool.map(read, range(32))) == [str(number) for number in range(32)]
+
+
+def test_nothing_planted_is_logged_or_shown(
+    direct: Callable[[str], Environment], caplog: pytest.LogCaptureFixture
+) -> None:
+    """After a value, an error and a lost connection: the logs and every repr."""
+    answers = (SECRET, aws_json(400, {"__type": "AccessDeniedException", "message": "m"}), None)
+    with (
+        caplog.at_level(logging.DEBUG),
+        Answering(*answers) as server,
+        lambdakit.use_environment(direct(server.url)) as env,
+    ):
+        lambdakit.get_secret("x")
+        for _ in range(2):
+            with pytest.raises(FetchError):
+                lambdakit.get_secret("x", force_fetch=True)
+        backend: Any = env.backend()
+        shown = caplog.text + "".join(
+            repr(part) for part in (env, backend, backend._signer, backend._credentials, backend._transport)
+        )
+        assert [secret for secret in PLANTED if secret in shown] == []
+
+
+def test_a_direct_fetch_imports_no_third_party_module(aws: boto3.session.Session, moto_url: str) -> None:
+    """Neither boto3, botocore nor urllib3, nor anything of email, http or urllib."""
+    aws.client("secretsmanager").create_secret(Name="x", SecretString="1")
+    code = (
+        "import awslambdaric.bootstrap, sys\nbefore = set(sys.modules)\n"
+        "import lambdakit\nassert lambdakit.get_secret('x') == '1'\n"
+        "print(*sorted({name.partition('.')[0] for name in set(sys.modules) - before}))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    loaded = set(done.stdout.split())
+    assert loaded - set(sys.stdlib_module_names) == {"lambdakit"}
+    assert loaded & {"email", "http", "urllib", "random", "datetime", "inspect", "typing", "asyncio"} == set()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
+import ssl
 import sys
 import threading
 from collections import Counter
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import boto3
+import trustme
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
 from werkzeug.serving import make_server
 
@@ -58,19 +60,35 @@ def prepare() -> None:
     spec.loader.exec_module(module)
     session = boto3.Session()
     module.prepare(session)
+    session.client("ssm").put_parameter(Name="/bench/parameter", Value="on", Type="String")
     session.client("secretsmanager").create_secret(Name="bench/secret", SecretString='{"user": "app", "port": 5432}')
+
+
+def serve(app: Any, context: ssl.SSLContext | None = None) -> int:
+    """Serve on a free port, in a thread that ends with the process."""
+    server = make_server("127.0.0.1", 0, app, threaded=True, request_handler=Quiet, ssl_context=context)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    return server.server_port
+
+
+def certificate(folder: str) -> ssl.SSLContext:
+    """A certificate for localhost; that of its issuer is written to ``ca.pem``."""
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(f"{folder}/ca.pem")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("localhost").configure_cert(context)
+    return context
 
 
 def main() -> None:
     """Serve until standard input ends: it is a pipe that our parent holds, so it ends when the parent does."""
     app = Counting(DomainDispatcherApplication(create_backend_app))
-    server = make_server("127.0.0.1", 0, app, threaded=True, request_handler=Quiet)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    url = f"http://127.0.0.1:{server.server_port}"
+    url = f"http://127.0.0.1:{serve(app)}"
+    secure_url = f"https://localhost:{serve(app, certificate(sys.argv[1]))}"
     os.environ["AWS_ENDPOINT_URL"] = url
     prepare()
     app.calls.clear()
-    print(url, flush=True)
+    print(url, secure_url, flush=True)
     sys.stdin.buffer.read()
     os._exit(0)  # a kept connection must not keep the process
 

@@ -6,7 +6,9 @@ import http.client
 import json
 import subprocess
 import sys
+import tempfile
 from collections import Counter
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .processes import ROOT, ProcessFailedError, clean_environ
@@ -35,8 +37,9 @@ class Upstream:
     """
 
     def __init__(self) -> None:
+        self._folder = tempfile.TemporaryDirectory(prefix="lambdakit-benchmarks-")
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "benchmarks.moto_process"],
+            [sys.executable, "-m", "benchmarks.moto_process", self._folder.name],
             stdin=subprocess.PIPE,  # it ends when this pipe does
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -47,7 +50,7 @@ class Upstream:
         )
         assert self._process.stdout is not None
         try:
-            self.url = self._process.stdout.readline().strip()
+            self.url, _, self.secure_url = self._process.stdout.readline().strip().partition(" ")
         except BaseException:
             self.close()
             raise
@@ -63,6 +66,11 @@ class Upstream:
         """What a process needs to know to talk to it."""
         return ACCOUNT | {"AWS_ENDPOINT_URL": self.url}
 
+    @property
+    def issuer(self) -> Path:
+        """The certificate that issued the one of `secure_url`."""
+        return Path(self._folder.name) / "ca.pem"
+
     def calls(self) -> Counter[str]:
         """How often each operation was asked for so far."""
         connection = http.client.HTTPConnection(self._host, timeout=10.0)
@@ -76,6 +84,7 @@ class Upstream:
         """End it, and wait until it has ended."""
         self._process.kill()  # it has no state worth a farewell
         self._process.wait(_END_S)
+        self._folder.cleanup()
         for pipe in (self._process.stdin, self._process.stdout):
             if pipe is not None:
                 pipe.close()

@@ -1,0 +1,1 @@
+"""Functions that effects deploy in the lab."""

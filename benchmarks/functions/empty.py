@@ -1,0 +1,5 @@
+"""A function that does nothing: what the runtime client itself costs."""
+
+
+def handler(event, context):
+    return "nothing"

@@ -19,7 +19,7 @@ def lambdakit() -> Any:
 
 
 def with_roots(roots: str | None) -> Any:
-    """As in production, where no variable names a bundle: the roots file first, here with the benchmark's issuer in it."""
+    """As in production, where no variable names a bundle: the roots file first, here the benchmark's issuer."""
     import lambdakit
     from lambdakit.backends.direct import DirectBackend
     from lambdakit.backends.trust import AMAZON_ROOTS, Trust
@@ -80,7 +80,8 @@ def bare() -> Any:
         derived = hmac.digest(derived, part.encode(), "sha256")
     request = (
         f"POST / HTTP/1.1\r\nHost: {host}:{port}\r\nContent-Type: application/x-amz-json-1.1\r\nX-Amz-Date: {stamp}\r\n"
-        f"X-Amz-Target: {target}\r\nAuthorization: AWS4-HMAC-SHA256 Credential={os.environ['AWS_ACCESS_KEY_ID']}/{scope}, "
+        f"X-Amz-Target: {target}\r\nAuthorization: AWS4-HMAC-SHA256 "
+        f"Credential={os.environ['AWS_ACCESS_KEY_ID']}/{scope}, "
         f"SignedHeaders={names}, Signature={derived.hex()}\r\nContent-Length: {len(body)}\r\n\r\n"
     ).encode() + body
     context = ssl.create_default_context(cafile=os.environ["AWS_CA_BUNDLE"])

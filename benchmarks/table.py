@@ -76,6 +76,6 @@ def cells(row: dict[str, Any]) -> Sequence[str]:
 
 def number(value: float) -> str:
     """Three figures, and no exponent."""
-    if value == 0.0 or abs(value) >= 100.0:  # noqa: PLR2004 - from here on three figures have no fraction
+    if value == 0.0 or abs(value) >= 100.0:
         return f"{value:,.0f}"
     return f"{value:.3g}"

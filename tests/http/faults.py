@@ -172,7 +172,6 @@ class Certificates(NamedTuple):
     expired: ssl.SSLContext
     unknown: ssl.SSLContext
     self_signed: ssl.SSLContext
-    old_tls: ssl.SSLContext
     unknown_root: Path
 
 
@@ -183,20 +182,15 @@ def certificates(directory: Path) -> Certificates:
     authority.cert_pem.write_to_path(str(root))
     other.cert_pem.write_to_path(str(unknown_root))
     yesterday = datetime.now(UTC) - timedelta(days=1)
-    valid = _server(authority.issue_cert("127.0.0.1", "::1", "localhost"))
-    old_tls = _server(authority.issue_cert("127.0.0.1"))
-    old_tls.maximum_version = ssl.TLSVersion.TLSv1_2
-    old_tls.set_ciphers("AES128-SHA:@SECLEVEL=0")
     return Certificates(
         root=root,
-        valid=valid,
+        valid=_server(authority.issue_cert("127.0.0.1", "::1", "localhost")),
         wrong_host=_server(authority.issue_cert("other.example")),
         expired=_server(
             authority.issue_cert("127.0.0.1", not_before=yesterday - timedelta(days=9), not_after=yesterday)
         ),
         unknown=_server(other.issue_cert("127.0.0.1")),
         self_signed=_itself(other, directory),
-        old_tls=old_tls,
         unknown_root=unknown_root,
     )
 

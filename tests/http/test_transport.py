@@ -259,9 +259,8 @@ def test_a_server_that_does_not_read_is_not_waited_for(setting: Setting) -> None
     done = threading.Event()
     server = setting.serve(lambda _: done.wait(PATIENCE_S))
     request = build_request("POST", "/", {"Host": "h"}, bytes(16 * 1024 * 1024))
-    error = raising(
-        ReadTimeoutError, lambda: setting.transport.exchange(server.origin(), request, read_timeout_s=SHORT_S)
-    )
+    timeouts = {"connect_timeout_s": 2 * PATIENCE_S, "read_timeout_s": SHORT_S}
+    error = raising(ReadTimeoutError, lambda: setting.transport.exchange(server.origin(), request, **timeouts))
     done.set()
     assert error.sent is True
 
@@ -438,6 +437,43 @@ def test_after_the_deadline_nothing_is_sent(plain: Setting) -> None:
     assert (error.sent, server.connections) == (False, 0)
     error = raising(ConnectError, lambda: plain.transport.connect(server.origin(), deadline=now))
     assert (error.sent, server.connections) == (False, 0)
+    plain.transport.connect(server.origin())
+    error = raising(ConnectError, lambda: plain.transport.exchange(server.origin(), REQUEST, deadline=now))
+    assert (error.sent, server.requests) == (False, [])
+
+
+class SteppingClock(Clock):
+    """A second passes with every look at it."""
+
+    __slots__ = ("_seconds",)
+
+    def __init__(self) -> None:
+        self._seconds = 0.0
+
+    def now(self) -> tuple[float, float]:
+        """Both readings."""
+        self._seconds += 1.0
+        return self._seconds, self._seconds
+
+
+def test_whatever_step_the_deadline_falls_into_no_connection_is_left_open(certs: Certificates) -> None:
+    """Each look at the clock is one such step; a socket that is not closed would be a warning, thus an error."""
+    ends: list[str] = []
+    with serving(answering(OK), certs.valid) as server:
+        for deadline in range(1, 16):
+            trust = Trust(environ={}, roots=str(certs.root))
+            transport = Transport(clock=SteppingClock(), trust=trust)
+            try:
+                transport.exchange(server.origin(), REQUEST, deadline=float(deadline), connect_timeout_s=PATIENCE_S)
+            except ExchangeError as error:
+                ends.append(type(error).__name__)
+                assert error.sent is isinstance(error, ReadTimeoutError)
+                del error
+            else:
+                ends.append("answer")
+            transport.close()
+            gc.collect()
+    assert list(dict.fromkeys(ends)) == ["ConnectError", "ReadTimeoutError", "answer"]
 
 
 def test_connections_are_alive_and_without_delay(plain: Setting) -> None:

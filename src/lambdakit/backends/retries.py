@@ -156,7 +156,6 @@ class Attempts:
 
 def _asked_s(retry_after: str | None) -> float | None:
     try:
-        asked_s = int(retry_after or "") / 1000.0
+        return int(retry_after or "") / 1000.0
     except (ValueError, OverflowError):
         return None  # absent, or not a number of milliseconds
-    return asked_s if asked_s >= 0 else None

@@ -25,8 +25,8 @@ def measure(question: dict[str, Any]) -> dict[str, Any]:
 
     Args:
         question: ``prepare`` (``module:function``, which returns the names that the statement uses), ``statement``,
-            ``answer`` (an expression for the evidence, evaluated when the clock has stopped), ``sample_s``, ``samples``,
-            ``loops`` (per sample; null: as many as fill `sample_s`).
+            ``answer`` (an expression for the evidence, evaluated when the clock has stopped), ``sample_s``,
+            ``samples``, ``loops`` (per sample; null: as many as fill `sample_s`).
     """
     module, _, function = question["prepare"].partition(":")
     names = getattr(importlib.import_module(module), function)()

@@ -145,6 +145,25 @@ def test_close_drops_values_and_connections_and_leaves_it_usable() -> None:
     assert len(backend.calls) == 2
 
 
+def test_clients_are_made_once_for_all_threads() -> None:
+    """At first use, by whichever thread comes first."""
+    env, barrier = Environment(), threading.Barrier(8)
+
+    def first(_: int) -> object:
+        barrier.wait(10)
+        return env.clients
+
+    with ThreadPoolExecutor(8) as pool:
+        assert len({id(clients) for clients in pool.map(first, range(8))}) == 1
+
+
+def test_an_environment_that_was_not_used_closes() -> None:
+    """Nothing is made in order to be closed."""
+    env = Environment()
+    env.close()
+    assert (env._clients, env._chosen) == (None, "auto")
+
+
 def test_repr_counts_what_it_holds(env: Environment) -> None:
     """And names the backend."""
     assert repr(env) == f"<Environment {env.id} invocations=0 pings=0 backend={env.backend().name} values=0 clients=0>"

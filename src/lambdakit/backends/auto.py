@@ -6,7 +6,7 @@ from .choice import against_direct
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from . import Backend
     from .direct import DirectBackend
@@ -18,11 +18,12 @@ class AutoBackend:
     The decision is made anew each time, in microseconds: after a restore the credentials stand in other variables.
     """
 
-    __slots__ = ("_direct", "_environ", "_sdk")
+    __slots__ = ("_direct", "_environ", "_make_sdk", "_sdk")
 
-    def __init__(self, *, direct: DirectBackend, sdk: Backend, environ: Mapping[str, str]) -> None:
+    def __init__(self, *, direct: DirectBackend, sdk: Callable[[], Backend], environ: Mapping[str, str]) -> None:
         self._direct = direct
-        self._sdk = sdk
+        self._make_sdk = sdk
+        self._sdk: Backend | None = None
         self._environ = environ
 
     @property
@@ -49,10 +50,13 @@ class AutoBackend:
         return self._for("kms", None).decrypt(name, ciphertext=ciphertext, context=context)
 
     def close(self) -> None:
-        """Close both."""
+        """Close the connections of direct; those of the SDK's clients belong to the environment."""
         self._direct.close()
-        self._sdk.close()
 
     def _for(self, service: str, region: str | None) -> Backend:
         direct = against_direct(self._environ) is None and self._direct.knows(service, region)
-        return self._direct if direct else self._sdk
+        if direct:
+            return self._direct
+        if self._sdk is None:
+            self._sdk = self._make_sdk()  # two of them, made by two threads, would share the clients
+        return self._sdk

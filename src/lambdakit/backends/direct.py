@@ -9,7 +9,6 @@ from ..exceptions import ConfigurationError, DeadlineExceededError, NetworkError
 from .answers import document, parameter_value, plaintext, read, secret_value
 from .credentials import CredentialProvider
 from .endpoints import endpoint, split_url
-from .errors import service_error
 from .http1 import ExchangeError, build_request
 from .retries import RETRY_AFTER, Retries
 from .signing import Signer
@@ -210,6 +209,8 @@ def _code(answer: dict[str, Any], response: Response) -> str | None:
 
 
 def _refusal(code: str | None, answer: dict[str, Any], response: Response, about: dict[str, Any]) -> Exception:
+    from .errors import service_error  # only on the way to an error
+
     message = answer.get("message") or answer.get("Message")
     return service_error(
         **about,

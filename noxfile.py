@@ -34,7 +34,7 @@ def types(session: nox.Session) -> None:
     install(session, "types", "tests")
     session.install("--quiet", "nox")
     session.run("mypy")
-    session.run("basedpyright")
+    session.run("basedpyright", "--pythonpath", str(Path(session.bin) / "python"))
 
 
 @nox.session
@@ -59,7 +59,7 @@ def bare(session: nox.Session) -> None:
     """Works without boto3, proved by running without boto3."""
     install(session, extras="")
     session.install("--quiet", "pytest")
-    session.run("python", "-m", "pytest", "tests/bare", *session.posargs, env=CLEAN)
+    session.run("python", "-m", "pytest", "--noconftest", "tests/bare", *session.posargs, env=CLEAN)
 
 
 @nox.session

@@ -7,9 +7,9 @@ from typing import Any
 
 import boto3
 import pytest
-from extension import Extension
 
 import lambdakit
+from extension import Extension
 from lambdakit import Environment, NotFoundError
 from lambdakit.testing import FakeContext
 

@@ -13,9 +13,9 @@ from typing import Any
 
 import boto3
 import pytest
-from answering import Answering, RunningContext, aws_json
 
 import lambdakit
+from answering import Answering, RunningContext, aws_json
 from lambdakit import (
     AccessDeniedError,
     ConfigurationError,

@@ -6,10 +6,10 @@ from typing import Any
 
 import boto3
 import pytest
-from answering import Answering, RunningContext, aws_json
-from extension import Extension
 
 import lambdakit
+from answering import Answering, RunningContext, aws_json
+from extension import Extension
 from lambdakit import Environment
 from lambdakit.backends.extension import _selected
 from lambdakit.testing import FakeContext

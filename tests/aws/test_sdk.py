@@ -7,9 +7,9 @@ from typing import Any
 
 import boto3
 import pytest
-from answering import Answering, aws_json
 
 import lambdakit
+from answering import Answering, aws_json
 from lambdakit import AccessDeniedError, Environment, FetchError, NetworkError, NotFoundError, ServiceError
 from lambdakit.testing import FakeContext
 

@@ -15,8 +15,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from faults import OK, PATIENCE_S, Behaviour, Certificates, FaultServer, Peer, answering, certificates, serving
 
+from faults import OK, PATIENCE_S, Behaviour, Certificates, FaultServer, Peer, answering, certificates, serving
 from lambdakit._clock import Clock
 from lambdakit.backends.http1 import ConnectionLostError, ExchangeError, ProtocolError, Response, build_request
 from lambdakit.backends.transport import ConnectError, ReadTimeoutError, TlsError, Transport

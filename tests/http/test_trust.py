@@ -11,8 +11,8 @@ import time
 from pathlib import Path
 
 import pytest
-from faults import Certificates, certificates
 
+from faults import Certificates, certificates
 from lambdakit.backends.trust import AMAZON_ROOTS, Trust
 from lambdakit.exceptions import ConfigurationError
 

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from lab_parts import BROKEN, CODE, Invoke, Reply, client_of, read
 
+from lab_parts import BROKEN, CODE, Invoke, Reply, client_of, read
 from lambdakit.lab import Lab
 
 

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from lab_parts import Invoke, client_of, eventually, process_state
 
+from lab_parts import Invoke, client_of, eventually, process_state
 from lambdakit.exceptions import ConfigurationError
 from lambdakit.lab import Lab
 from lambdakit.lab._cpu import Cpu

@@ -8,8 +8,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from lab_parts import client_of, eventually, process_state
 
+from lab_parts import client_of, eventually, process_state
 from lambdakit.lab import Lab
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
+
 from lab_parts import Invoke, eventually, process_state
 
 if TYPE_CHECKING:

@@ -11,8 +11,8 @@ from urllib.parse import urlsplit
 
 import pytest
 from botocore.exceptions import ClientError
-from lab_parts import Invoke, client_of
 
+from lab_parts import Invoke, client_of
 from lambdakit.lab import Lab
 
 Deploy = Callable[..., str]

@@ -81,7 +81,7 @@ class Environment:
         if isinstance(chosen, str) and chosen not in BACKENDS:
             raise ConfigurationError(f"backend={chosen!r}: give one of {', '.join(BACKENDS)}, or an object that is one")
         self._chosen: Backend | str = chosen
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # making the SDK backend makes the clients
         self._clients: Clients | None = None
         self.values = Values(
             cache=self._cache,

@@ -38,6 +38,7 @@ def test_builtin_kinds() -> None:
         ("AccessDeniedException", 400, exceptions.AccessDeniedError),
         ("ExpiredTokenException", 400, exceptions.AccessDeniedError),
         ("ThrottlingException", 400, exceptions.ThrottledError),
+        ("KMSThrottlingException", 400, exceptions.ThrottledError),
         (None, 429, exceptions.ThrottledError),
         ("InternalServiceError", 500, exceptions.ServiceError),
         (None, 503, exceptions.ServiceError),

@@ -245,7 +245,7 @@ def get_parameter(
         The text (a StringList with its commas), or what the transform makes of it.
 
     Raises:
-        The same as `get_secret`.
+        LambdakitError: its kinds are those of `get_secret`.
 
     Thread-safe, as `get_secret` is. Since 0.1.
     """
@@ -263,7 +263,7 @@ def decrypt_env(name: str, *, context: dict[str, str] | None = None) -> str:
     Raises:
         ConfigurationError: no such variable, or a wrong argument.
         ValueFormatError: it is not base64, or the plaintext is not UTF-8.
-        FetchError: and its kinds, as in `get_secret`.
+        FetchError: its kinds are those of `get_secret`.
 
     Thread-safe. Since 0.1.
     """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ..exceptions import AccessDeniedError, FetchError, NotFoundError, ServiceError, ThrottledError
+from .retries import is_throttling
 
 _NOT_FOUND = frozenset(("ParameterNotFound", "ParameterVersionNotFound", "ResourceNotFoundException"))
 _DENIED = frozenset(
@@ -26,26 +27,6 @@ _DENIED = frozenset(
         "UnrecognizedClientException",
     )
 )
-# As botocore's standard mode counts them.
-_THROTTLED = frozenset(
-    (
-        "BandwidthLimitExceeded",
-        "EC2ThrottledException",
-        "KMSThrottlingException",
-        "LimitExceededException",
-        "PriorRequestNotComplete",
-        "ProvisionedThroughputExceededException",
-        "RequestLimitExceeded",
-        "RequestThrottled",
-        "RequestThrottledException",
-        "SlowDown",
-        "ThrottledException",
-        "Throttling",
-        "ThrottlingException",
-        "TooManyRequestsException",
-        "TransactionInProgressException",
-    )
-)
 # Their messages quote the request as it was signed, session token included.
 UNSPEAKABLE = frozenset(("InvalidSignatureException", "SignatureDoesNotMatch", "IncompleteSignature"))
 
@@ -56,14 +37,15 @@ _TODO = {
     ServiceError: "Try again later.",
     FetchError: "Check the request.",
 }
-_TOO_MANY_REQUESTS, _SERVER_FAULT = 429, 500
+_KMS_THROTTLED = "KMSThrottlingException"  # what a secret's own key answers with; not retried by botocore
+_SERVER_FAULT = 500
 
 
 def kind_of(code: str | None, status: int | None) -> type[FetchError]:
     """The exception for an answer with this error code and this HTTP status."""
     if code in _NOT_FOUND:
         return NotFoundError
-    if code in _THROTTLED or status == _TOO_MANY_REQUESTS:
+    if code == _KMS_THROTTLED or is_throttling(code, status):
         return ThrottledError
     if code in _DENIED:
         return AccessDeniedError

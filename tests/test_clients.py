@@ -145,15 +145,19 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ({"service": "sqs", "endpoint_url": "no url"}, "endpoint_url='no url'.*https://host:port"),
     ({"service": "sqs", "endpoint_url": 5}, "endpoint_url: .*int"),
     ({"service": "sqs", "config": {"read_timeout": 3}}, "config: .*botocore.config.Config, not dict"),
+    ({"service": "sqs", "config": {}}, "config: .*not dict"),
+    ({"service": "sqs", "config": []}, "config: .*not list"),
+    ({"service": "sqs", "config": {1, 2}}, "config: .*not set"),
     ({"service": "sqs", "config": "fast"}, "config: .*not str"),
 ]
 
 
 @pytest.mark.parametrize(("arguments", "said"), BAD)
 def test_bad_input_is_refused_at_once(arguments: dict[str, Any], said: str) -> None:
-    """The error names the argument, what was given and what is allowed."""
-    with pytest.raises(ConfigurationError, match=said):
-        lambdakit.client(**arguments)
+    """The error names the argument, what was given and what is allowed; of a resource too."""
+    for make in (lambdakit.client, lambdakit.resource):
+        with pytest.raises(ConfigurationError, match=said):
+            make(**arguments)
     assert len(lambdakit.environment().clients) == 0
 
 

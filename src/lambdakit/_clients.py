@@ -51,7 +51,7 @@ class Clients:
         self._warned = False
 
     def client(self, service: str, region: str | None, endpoint_url: str | None, config: Any) -> Any:
-        key = (service, region or self._settings.region, endpoint_url, config and _options(config))
+        key = (service, region or self._settings.region, endpoint_url, None if config is None else _options(config))
         try:
             return self._clients[key]
         except (KeyError, TypeError):  # TypeError: an argument that cannot be hashed; `_checked` names it
@@ -66,7 +66,7 @@ class Clients:
 
     def resource(self, service: str, region: str | None, endpoint_url: str | None, config: Any) -> Any:
         _checked(service, region, endpoint_url)
-        key = (service, region or self._settings.region, endpoint_url, config and _options(config))
+        key = (service, region or self._settings.region, endpoint_url, None if config is None else _options(config))
         resources: dict[tuple[Any, ...], Any] = self._local.__dict__.setdefault("resources", {})
         if key not in resources:
             with self._lock:
@@ -218,4 +218,4 @@ def _frozen(value: Any) -> Any:
         return tuple(sorted((name, _frozen(item)) for name, item in value.items()))
     if isinstance(value, (list, tuple)):
         return tuple(_frozen(item) for item in value)
-    return value
+    return repr(value) if getattr(type(value), "__hash__", None) is None else value

@@ -12,6 +12,10 @@ nox.options.sessions = ["lint", "types", "tests"]
 
 PROJECT = nox.project.load_toml("pyproject.toml")
 PYTHONS = nox.project.python_versions(PROJECT)
+# Where pyenv keeps the Pythons, its shims find them only if they are named.
+PYENV = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
+if found := [path.name for python in PYTHONS for path in sorted(PYENV.glob(f"{python}.*"))]:
+    os.environ.setdefault("PYENV_VERSION", ":".join(found))
 # Byte code present, as in a deployed package; an AWS account or a proxy of this machine must not leak into a test.
 CLEAN = {"PYTHONDONTWRITEBYTECODE": None} | {k: None for k in os.environ if k.startswith(("AWS_", "LAMBDAKIT_"))}
 

@@ -130,6 +130,8 @@ def test_nested_invocations_restore_the_outer_one(env: Environment) -> None:
     assert env.current() is inner
     env.end(inner)
     assert env.current() is outer
+    contextvars.copy_context().run(env.begin, "beside")
+    assert env.current() is outer
 
 
 def test_close_drops_values_and_connections_and_leaves_it_usable() -> None:

@@ -203,10 +203,11 @@ def test_a_bound_method_is_a_callable_like_others() -> None:
     """`handler = lambdakit.handler(app.handle)` at module level."""
 
     class Plain:
-        def handle(self, event: Any, context: Any) -> Any:
+        def handle(self, event: Any, context: Any, extra: Any = None) -> Any:
             return event
 
     handler = lambdakit.handler(Plain().handle)
+    assert handler(PING, None, "extra")["ping"] == "lambda-warmer"
     assert handler({"order": 1}, None) == {"order": 1}
     assert handler(event=PING, context=None)["ping"] == "lambda-warmer"
 

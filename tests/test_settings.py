@@ -39,6 +39,11 @@ def test_the_region_is_the_one_that_boto3_takes() -> None:
     assert Settings.from_environ(both | {"AWS_DEFAULT_REGION": ""}).region == "eu-west-1"
 
 
+def test_a_ttl_of_zero_is_one() -> None:
+    """It fetches always."""
+    assert Settings.from_environ({"LAMBDAKIT_TTL": "0"}).ttl_s == 0.0
+
+
 @pytest.mark.parametrize("text", ["five", "-1", "nan", "inf", "1e999", "3 minutes"])
 def test_a_malformed_number_is_one_problem_and_the_default(text: str) -> None:
     """The problem names the variable, what it is, and what is used instead."""

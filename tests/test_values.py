@@ -163,6 +163,12 @@ def test_a_field_keeps_its_type(field: str) -> None:
         assert lambdakit.get_secret("prod/db", field=field, transform="json") == SECRET[field]
 
 
+def test_a_scalar_field_is_parsed_once(backend: MemoryBackend) -> None:
+    """The same object from memory; it cannot be changed."""
+    backend.secrets["long"] = json.dumps({"key": "k" * 100})
+    assert lambdakit.get_secret("long", field="key") is lambdakit.get_secret("long", field="key")
+
+
 def test_binary() -> None:
     """base64 text becomes bytes; a binary secret is bytes already, and text where it is JSON."""
     assert lambdakit.get_parameter("/b64", transform="binary") == b"raw"

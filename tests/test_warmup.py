@@ -75,6 +75,7 @@ def test_each_dialect_is_recognised(event: Any, dialect: str) -> None:
         {"source": "aws.events", "detail-type": "Scheduled Event", "detail": {}},
         {"source": "aws.scheduler", "detail": "{}"},
         {"source": "aws.events", "resources": [5]},
+        {"source": "shop", "resources": ["rule/shop-handler.keep_warm_callback"]},
         {"version": "2.0", "routeKey": "POST /orders", "body": "{}"},
         {"Records": [{"eventSource": "aws:sqs", "body": "#warmup"}]},
         "please #warmup",

@@ -76,7 +76,7 @@ class Invocation:
     def init_to_invoke_s(self) -> float:
         """Seconds from the end of INIT to the start of this invocation, suspended time included."""
         wall = self._started[0] - self._init_ended[0]
-        return max(0.0, wall, self._started[1] - self._init_ended[1])
+        return max(wall, self._started[1] - self._init_ended[1])
 
     def remaining_s(self) -> float | None:
         """Seconds until Lambda ends this invocation, never below 0; None where the context does not know."""

@@ -154,6 +154,39 @@ def test_a_retry_after_of_the_service_is_kept(direct: Callable[[str], Environmen
     assert waits == [2.5]
 
 
+def test_a_kept_connection_that_is_lost_is_replaced_at_once(
+    direct: Callable[[str], Environment], waits: list[float]
+) -> None:
+    """The server ends it as the request arrives: sent again over a new one, without a wait, and not counted."""
+    kept = SECRET.replace(b"Connection: close\r\n", b"")
+    received: list[bytes] = []
+
+    def serve(listening: socket.socket) -> None:
+        for answers in ((kept, b""), (kept,)):
+            connection, _ = listening.accept()
+            with connection:
+                for answer in answers:
+                    received.append(connection.recv(65536))
+                    connection.sendall(answer)
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        thread = threading.Thread(target=serve, args=(listening,))
+        thread.start()
+        with lambdakit.use_environment(direct(f"http://127.0.0.1:{listening.getsockname()[1]}")):
+            assert [lambdakit.get_secret("x", ttl=0) for _ in range(2)] == ["planted-secret"] * 2
+        thread.join(10)
+    assert (len(received), waits) == (3, [])
+
+
+def test_a_success_gives_back_what_its_retry_took(direct: Callable[[str], Environment]) -> None:
+    """The quota of retries is whole again."""
+    with Answering(aws_json(503, b""), SECRET) as server, lambdakit.use_environment(direct(server.url)) as env:
+        lambdakit.get_secret("x")
+        backend: Any = env.backend()
+        (retries,) = backend._retries.values()
+        assert repr(retries) == "Retries(max_attempts=3, quota=500)"
+
+
 def test_no_answer(direct: Callable[[str], Environment]) -> None:
     """Nobody listens: NetworkError with its cause, after three attempts."""
     with socket.create_server(("127.0.0.1", 0)) as closed:
@@ -182,7 +215,7 @@ def test_no_attempt_begins_without_time_for_it(direct: Callable[[str], Environme
 
         def slept(seconds: float) -> None:
             append(seconds)
-            context.remaining_s = 0.1
+            context.remaining_s = 0.25  # the margin, and nothing beyond it
 
         backend: Any = env.backend()
         backend._sleep = slept

@@ -1,5 +1,6 @@
 """The decorator: order of steps, nothing changed on the way."""
 
+import asyncio
 import functools
 import logging
 import traceback
@@ -275,8 +276,12 @@ def test_a_mangum_object() -> None:
         "requestContext": {"http": {"method": "GET", "path": "/orders", "sourceIp": "1.2.3.4"}},
         "isBase64Encoded": False,
     }
+    loop = asyncio.new_event_loop()  # Mangum asks for the current one, which from 3.12 on is not made for it
+    asyncio.set_event_loop(loop)
     assert handler(event, FakeContext())["body"] == "/orders"
     assert handler(PING, FakeContext())["ping"] == "lambda-warmer"
+    asyncio.set_event_loop(None)
+    loop.close()
 
 
 def test_a_handler_that_calls_another_is_one_invocation() -> None:

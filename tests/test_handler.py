@@ -266,6 +266,8 @@ def test_a_mangum_object() -> None:
         await send({"type": "http.response.start", "status": 200, "headers": []})
         await send({"type": "http.response.body", "body": scope["path"].encode()})
 
+    loop = asyncio.new_event_loop()  # Mangum asks for the current one, which from 3.12 on is not made for it
+    asyncio.set_event_loop(loop)
     handler = lambdakit.handler(Mangum(app, lifespan="off"))
     event = {
         "version": "2.0",
@@ -276,8 +278,6 @@ def test_a_mangum_object() -> None:
         "requestContext": {"http": {"method": "GET", "path": "/orders", "sourceIp": "1.2.3.4"}},
         "isBase64Encoded": False,
     }
-    loop = asyncio.new_event_loop()  # Mangum asks for the current one, which from 3.12 on is not made for it
-    asyncio.set_event_loop(loop)
     assert handler(event, FakeContext())["body"] == "/orders"
     assert handler(PING, FakeContext())["ping"] == "lambda-warmer"
     asyncio.set_event_loop(None)

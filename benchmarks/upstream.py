@@ -24,6 +24,22 @@ ACCOUNT = {
     "AWS_REGION": REGION,
     "AWS_DEFAULT_REGION": REGION,
 }
+# 200 bytes of JSON, as RDS's own rotation writes them.
+DATABASE = "bench/database"
+DATABASE_TEXT = json.dumps(
+    {
+        "username": "application_1",
+        "password": "placeholder-of-thirty-two-chars-",
+        "engine": "postgres",
+        "host": "orders.cluster-abcdefghijkl.us-east-1.rds.amazonaws.com",
+        "port": 5432,
+        "dbname": "orders",
+    }
+)
+# As many as make several calls of each batch: 10 parameters, 20 secrets at a time.
+PARAMETERS = {f"/bench/many/{number:02}": f"parameter {number}" for number in range(35)}
+SECRETS = {f"bench/many/{number:02}": f"secret {number}" for number in range(21)}
+DELAY_S = 0.005  # of an answer at `steady_url`
 _END_S = 5.0
 
 
@@ -31,6 +47,11 @@ class Upstream:
     """moto's server in a process of its own, on a free port of the loopback interface.
 
     It ends with `close`, with the ``with`` block, and with this process, however that ends.
+
+    Attributes:
+        url: over HTTP.
+        secure_url: over TLS.
+        steady_url: over TLS; a request that was answered before is answered alike `DELAY_S` later, any number at once.
 
     Raises:
         ProcessFailedError: it did not come up.
@@ -50,15 +71,16 @@ class Upstream:
         )
         assert self._process.stdout is not None
         try:
-            self.url, _, self.secure_url = self._process.stdout.readline().strip().partition(" ")
+            urls = self._process.stdout.readline().split()
         except BaseException:
             self.close()
             raise
-        if not self.url:
+        if not urls:
             self.close()
             raise ProcessFailedError(
                 "moto's server did not start: is moto[dynamodb,secretsmanager,server,ssm] installed?"
             )
+        self.url, self.secure_url, self.steady_url = urls
         self._host = self.url.removeprefix("http://")
 
     @property

@@ -1,8 +1,12 @@
 """The public surface."""
 
 import inspect
+import subprocess
+import sys
 import types
 from importlib.metadata import version
+
+import pytest
 
 import lambdakit
 
@@ -11,11 +15,26 @@ def test_all_is_exact() -> None:
     """Everything public is in `__all__`, and everything in it exists."""
     public = {
         name
-        for name, value in vars(lambdakit).items()
-        if not name.startswith("_") and not isinstance(value, types.ModuleType) and name != "annotations"
+        for name in dir(lambdakit)
+        if not name.startswith("_")
+        and not isinstance(getattr(lambdakit, name), types.ModuleType)
+        and name not in {"annotations", "TYPE_CHECKING"}
     }
     assert set(lambdakit.__all__) == public
     assert lambdakit.__all__ == sorted(lambdakit.__all__)
+
+
+def test_what_is_imported_later_is_there_when_it_is_asked_for() -> None:
+    """Then it is kept; and what there is not, is an AttributeError as in any module."""
+    code = (
+        "import lambdakit, sys\nassert 'lambdakit._api_cached' not in sys.modules\n"
+        "first = lambdakit.cached\nassert vars(lambdakit)['cached'] is first is lambdakit.cached\n"
+        "from lambdakit import get_secrets, secret\nassert 'stats' in dir(lambdakit)\n"
+        "assert not hasattr(lambdakit, 'get_secret_s')\nfrom lambdakit import *\nassert stats is lambdakit.stats"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+    with pytest.raises(AttributeError, match="module 'lambdakit' has no attribute 'get_secrt'"):
+        getattr(lambdakit, "get_secrt")  # noqa: B009 - a type checker would see it
 
 
 def test_everything_public_is_documented() -> None:

@@ -1,22 +1,27 @@
 """The benchmark suite: its statistics, what it writes, what it refuses, and that it leaves nothing behind."""
 
+import io
 import json
 import os
 import signal
 import subprocess
 import sys
+import threading
 import time
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from benchmarks import app, stats
-from benchmarks.effect import Check, at_most, times_less
-from benchmarks.effects import EFFECTS, client_reuse
+from benchmarks import app, results, stats, worker
+from benchmarks.crowd import crowd
+from benchmarks.effect import Check, Measured, Series, at_most, times_less
+from benchmarks.effects import EFFECTS, client_reuse, preload, single_flight
+from benchmarks.moto_process import Steady, Tally
 from benchmarks.processes import ROOT, ProcessFailedError, ask, clean_environ
-from benchmarks.run import Size
-from benchmarks.upstream import Upstream
+from benchmarks.run import Run, Size
+from benchmarks.upstream import DATABASE_TEXT, Upstream
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -62,13 +67,13 @@ def test_spread() -> None:
 
 def test_claims_can_be_disproved() -> None:
     """At the limit a claim holds, past it it does not."""
-    from benchmarks.effect import Series
 
     def series(value: float) -> Series:
         return Series(unit="ms", processes=[[value]])
 
     assert [at_most(2, "ms").holds(series(9), series(value)) for value in (2.0, 2.1)] == [True, False]
     assert [times_less(3).holds(series(value), series(1)) for value in (3.0, 2.9)] == [True, False]
+    assert [preload.LESS.holds(series(value), series(1)) for value in (1.1, 1.0)] == [True, False]
 
 
 def test_an_unknown_effect_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
@@ -141,6 +146,28 @@ def test_a_process_that_ends_badly_is_told(script: str, said: str) -> None:
         ask(["-c", script], environ=clean_environ())
 
 
+def slow_at_first() -> dict[str, Any]:
+    """What a benchmark prepares: a function whose first call takes longer than a sample, as a fetch does."""
+    calls = []
+
+    def get() -> int:
+        calls.append(None)
+        if len(calls) == 1:
+            time.sleep(0.02)
+        return len(calls)
+
+    return {"get": get}
+
+
+def test_a_slow_first_call_is_no_sample() -> None:
+    """The loops are those of the calls after it, and every execution is told."""
+    question = {"prepare": f"{__name__}:slow_at_first", "statement": "get()", "answer": "get()", "loops": None}
+    done = worker.measure(question | {"samples": 3, "sample_s": 0.01})
+    assert done["loops"] > 100
+    assert max(done["samples_s"]) < 0.001
+    assert done["executions"] == done["answer"] - 1
+
+
 def test_the_server_counts_what_it_was_asked() -> None:
     """By operation, over HTTP and over TLS; it ends with its block."""
     import boto3
@@ -152,6 +179,164 @@ def test_the_server_counts_what_it_was_asked() -> None:
             client.get_secret_value(SecretId="bench/secret")
         assert dict(upstream.calls()) == {"GetSecretValue": 2}
     assert upstream._process.returncode is not None
+
+
+def test_the_steady_server_says_what_moto_has_said(servers: Run) -> None:
+    """moto is asked once; every answer is its own, and counted; an error is one, too."""
+    import boto3
+    from botocore.exceptions import ClientError
+
+    upstream = servers.upstream
+    session = boto3.Session(aws_access_key_id="a", aws_secret_access_key="b", region_name="us-east-1")
+    right = session.client("ssm", endpoint_url=upstream.url).get_parameter(Name="/bench/parameter")["Parameter"]
+    steady = session.client("ssm", endpoint_url=upstream.steady_url, verify=str(upstream.issuer))
+    before = upstream.calls()
+    for _ in range(3):
+        assert steady.get_parameter(Name="/bench/parameter")["Parameter"] == right
+    assert dict(upstream.calls() - before) == {"GetParameter": 3, "first of its kind": 1}
+    with pytest.raises(ClientError, match="ParameterNotFound"):
+        steady.get_parameter(Name="/bench/none")
+
+
+def test_steady_answers_are_late_and_come_at_once() -> None:
+    """Each after its delay; eight at once take nothing like eight of them."""
+
+    def app(environ: Any, start_response: Any) -> list[bytes]:
+        start_response("200 OK", [])
+        return [environ["wsgi.input"].read()]
+
+    def ask_for(body: bytes) -> None:
+        began = time.monotonic()
+        request = {"CONTENT_LENGTH": str(len(body)), "wsgi.input": io.BytesIO(body)}
+        told.append((body, b"".join(steady(request, lambda *_: None)), time.monotonic() - began))
+
+    delay_s = 0.2
+    steady = Steady(app, Tally(), delay_s)
+    told: list[tuple[bytes, bytes, float]] = []
+    threads = [threading.Thread(target=ask_for, args=(str(number % 2).encode(),)) for number in range(8)]
+    began = time.monotonic()
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert time.monotonic() - began < 4 * delay_s
+    assert len(told) == 8
+    assert all(asked == answered and took_s >= delay_s for asked, answered, took_s in told)
+
+
+def test_the_json_that_is_timed_has_200_bytes() -> None:
+    """The claim of `secret_cache` names its size."""
+    assert len(DATABASE_TEXT.encode()) == 200
+
+
+@pytest.fixture(scope="module")
+def servers() -> Iterator[Run]:
+    """What effects are measured with, once each way."""
+    with Run(replace(TINY, processes=1)) as run:
+        yield run
+
+
+@pytest.fixture(scope="module")
+def preloaded(servers: Run) -> Measured:
+    """`preload` as it is."""
+    return preload.measure(servers)
+
+
+@pytest.fixture(scope="module")
+def flown(servers: Run) -> Measured:
+    """`single_flight` as it is."""
+    return single_flight.measure(servers)
+
+
+def _not_verified(checks: list[Check]) -> list[str]:
+    return [check.what for check in checks if not check.passed]
+
+
+def _with(measured: Measured, way: str, **changed: Any) -> Measured:
+    """The same, but for some of what one way has shown."""
+    return replace(measured, evidence=measured.evidence | {way: [t | changed for t in measured.evidence[way]]})
+
+
+def test_preload_is_verified(preloaded: Measured) -> None:
+    """Each row has its figures, and each way made the calls that it has to."""
+    assert _not_verified(preload.verify(preloaded)) == []
+    assert all(results.row_figures(row, preloaded)["ratio"] for row in preload.EFFECT.rows)
+
+
+def test_a_handler_that_preloads_nothing_is_not_verified(
+    servers: Run, preloaded: Measured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its values are right all the same: what tells are the calls."""
+    monkeypatch.delitem(preload.RUNTIME, "AWS_LAMBDA_RUNTIME_API")
+    trial = preload.trial(servers, preload.OURS)
+    broken = _with(preloaded, preload.OURS, **trial)
+    assert trial["values"] == preload.VALUES
+    assert _not_verified(preload.verify(broken)) == ["preload: the server saw its calls"]
+
+
+@pytest.mark.parametrize("way", preload.WAYS)
+def test_wrong_values_are_not_verified(way: str, preloaded: Measured) -> None:
+    """Of any way: two that are mixed up are wrong."""
+    mixed = [preload.VALUES[1], preload.VALUES[0], *preload.VALUES[2:]]
+    assert _not_verified(preload.verify(_with(preloaded, way, values=mixed))) == [f"{way}: all values are right"]
+
+
+@pytest.mark.parametrize("way", [preload.SINGLE, preload.OURS])
+def test_a_preload_with_the_sdk_is_not_verified(way: str, preloaded: Measured) -> None:
+    """It would be another thing that is measured."""
+    assert _not_verified(preload.verify(_with(preloaded, way, sdk=True))) == ["ours did so without the SDK"]
+
+
+def test_single_flight_is_verified(flown: Measured) -> None:
+    """Each row has its figures; the claims, which are of calls, hold on any machine."""
+    assert _not_verified(single_flight.verify(flown)) == []
+    rows = [results.row_figures(row, flown) for row in single_flight.EFFECT.rows]
+    assert all(row["ratio"] for row in rows)
+    assert all(claim["held"] for row in rows for claim in row["claims"])
+
+
+def test_a_crowd_without_single_flight_is_not_verified(flown: Measured) -> None:
+    """boto3, which has none, in the place of ours."""
+    (trial,) = flown.evidence["boto3"]
+    assert trial["calls"] == {"GetSecretValue": single_flight.THREADS}
+    broken = _with(flown, single_flight.OURS, calls=trial["calls"])
+    assert _not_verified(single_flight.verify(broken)) == ["lambdakit: one call for all threads"]
+
+
+def test_a_crowd_that_came_one_by_one_is_not_verified(flown: Measured) -> None:
+    """A cache alone would do for it."""
+    broken = _with(flown, single_flight.OURS, at_once=1)
+    assert _not_verified(single_flight.verify(broken)) == ["lambdakit: the threads asked at once"]
+
+
+@pytest.mark.parametrize("way", single_flight.WAYS)
+@pytest.mark.parametrize("wrong", ["NetworkError: no answer came", None])
+def test_a_thread_without_the_secret_is_not_verified(way: str, wrong: str | None, flown: Measured) -> None:
+    """One of 64 is enough; so is one that is not there."""
+    values = [single_flight.TEXT] * (single_flight.THREADS - 1)
+    broken = _with(flown, way, values=[*values, wrong] if wrong else values)
+    assert _not_verified(single_flight.verify(broken)) == [f"{way}: every thread got the secret"]
+
+
+def test_a_way_that_never_asked_is_not_verified(flown: Measured) -> None:
+    """Its values came from elsewhere."""
+    broken = _with(flown, "boto3", calls={})
+    assert _not_verified(single_flight.verify(broken)) == ["boto3: the server saw a call"]
+
+
+def test_a_crowd_asks_at_once_and_tells_what_failed() -> None:
+    """All have begun before one is answered, if answers wait for that; an error is its thread's answer."""
+    began = threading.Barrier(8)
+
+    def get() -> str:
+        if began.wait(10) == 0:
+            raise ValueError("refused")
+        return "secret"
+
+    told = crowd(get, 8)
+    assert sorted(told["values"]) == sorted(["secret"] * 7 + ["ValueError: refused"])
+    assert told["at_once"] == 8
+    assert told["wall_ms"] > 0
 
 
 def _descendants(pid: int) -> set[int]:

@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import lambdakit
+from faults import answering, serving
 from lambdakit import ConfigurationError, DeadlineExceededError, Environment, MissingDependencyError, Settings
 from lambdakit._clients import _options
 from lambdakit.testing import FakeContext
@@ -276,6 +277,23 @@ def test_close_leaves_clients_usable(aws: boto3.session.Session) -> None:
     assert "QueueUrls" not in client.list_queues()
     assert lambdakit.client("sqs") is not client
     assert lambdakit.resource("sqs") is not resource
+
+
+def test_close_reaches_every_client(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of resources of any thread, and those that the registry has dropped: all connect anew."""
+    ok = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
+    with serving(answering(ok)) as server, ThreadPoolExecutor(1) as pool:
+        url = f"http://127.0.0.1:{server.port}"
+        monkeypatch.setenv("AWS_ENDPOINT_URL", url)
+        dropped = lambdakit.client("sqs")
+        for number in range(32):
+            lambdakit.client("sqs", endpoint_url=f"{url}/{number}")
+        resource = pool.submit(lambdakit.resource, "dynamodb").result(10)
+        for expected in (2, 4):
+            dropped.list_queues()
+            resource.meta.client.list_tables()
+            assert server.connections == expected
+            lambdakit.environment().clients.close()
 
 
 def test_repr_lists_the_services() -> None:

@@ -2,28 +2,36 @@
 
 import contextvars
 import logging
+import random
+import subprocess
+import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 
 import lambdakit
-from lambdakit import Environment, LambdakitError, Settings, _environment
+from lambdakit import ConfigurationError, Environment, LambdakitError, Settings, _current, _environment
 from lambdakit.testing import FakeContext, ManualClock, MemoryBackend
 
 
-def test_a_process_has_one_environment() -> None:
-    """Made at first use, by whichever thread comes first; the same for everyone."""
-    barrier = threading.Barrier(8)
-
-    def first(_: int) -> Environment:
-        barrier.wait(10)
-        return lambdakit.environment()
-
-    with lambdakit.use_environment(None), ThreadPoolExecutor(8) as pool:  # type: ignore[arg-type] - as in a new process
-        environments = list(pool.map(first, range(8)))
-        assert len({id(env) for env in environments}) == 1
-        assert lambdakit.environment() is environments[0]
+def test_a_process_has_one_environment(env: Environment) -> None:
+    """Made at first use, by whichever thread comes first; the same for everyone. In a fresh process."""
+    code = """
+import threading, lambdakit
+from concurrent.futures import ThreadPoolExecutor
+barrier = threading.Barrier(8)
+def first(_):
+    barrier.wait(10)
+    return lambdakit.environment()
+with ThreadPoolExecutor(8) as pool:
+    found = list(pool.map(first, range(8)))
+print(len({id(env) for env in found}), type(found[0]).__name__, lambdakit.environment() is found[0])
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30, check=True)
+    assert done.stdout.split() == ["1", "Environment", "True"]
+    assert _current._first() is env  # as for a thread that came second
 
 
 def test_use_environment_nests_and_restores(env: Environment) -> None:
@@ -62,7 +70,7 @@ def test_init_to_invoke_counts_from_the_end_of_init() -> None:
     clock = ManualClock()
     env = Environment(clock=clock)
     clock.tick(1)
-    env.end_init()
+    env.declare(preload=[], budget_s=5.0, reseed=True)
     clock.suspend(60)
     assert env.begin(None).init_to_invoke_s == 60
 
@@ -163,7 +171,7 @@ def test_an_environment_that_was_not_used_closes() -> None:
     """Nothing is made in order to be closed."""
     env = Environment()
     env.close()
-    assert (env._clients, env._chosen) == (None, "auto")
+    assert env._owned._parts == {}
 
 
 def test_repr_counts_what_it_holds(env: Environment) -> None:
@@ -185,3 +193,139 @@ def test_a_warning_goes_to_the_logger_lambdakit(caplog: pytest.LogCaptureFixture
     assert [(record.name, record.levelname, record.getMessage()) for record in caplog.records] == [
         ("lambdakit", "WARNING", "one of 2")
     ]
+
+
+def test_problems_of_the_settings_are_told_once(caplog: pytest.LogCaptureFixture) -> None:
+    """When the environment is made; the rest of them is as it should be."""
+    env = Environment(settings=Settings.from_environ({"LAMBDAKIT_TTL": "soon", "AWS_REGION": "eu-west-1"}))
+    assert (env.settings.region, env.settings.ttl_s) == ("eu-west-1", 300.0)
+    assert [record.getMessage() for record in caplog.records] == [
+        "LAMBDAKIT_TTL='soon' is not a number of seconds >= 0; using the default, 300"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "made"), [("direct", "direct"), ("sdk", "sdk"), ("auto", "direct"), ("extension", "extension")]
+)
+def test_a_backend_is_made_by_its_name(name: str, made: str) -> None:
+    """By argument or by setting; at the first use, once for all threads; closed it can be used again."""
+    barrier = threading.Barrier(8)
+    for env in (Environment(backend=name), Environment(settings=Settings(backend=name, region="eu-west-1"))):
+
+        def first(_: int, env: Environment = env) -> object:
+            barrier.wait(10)
+            return env.backend()
+
+        with ThreadPoolExecutor(8) as pool:
+            assert len({id(backend) for backend in pool.map(first, range(8))}) == 1
+        assert env.backend().name == made
+        env.close()
+        assert env.backend().name == made
+
+
+def test_a_backend_of_no_known_name_is_refused() -> None:
+    """At once, with what there is; the argument goes before the setting."""
+    with pytest.raises(ConfigurationError, match="backend='boto': give one of auto, direct, sdk, extension, or an obj"):
+        Environment(backend="boto")
+    given = MemoryBackend()
+    assert Environment(settings=Settings(backend="sdk"), backend=given).backend() is given
+
+
+def test_an_extension_knows_whether_an_invocation_runs() -> None:
+    """It serves in invocations only."""
+    env = Environment(backend="extension")
+    backend: Any = env.backend()
+    assert backend._invoking() is False
+    invocation = env.begin(None)
+    assert backend._invoking() is True
+    env.end(invocation)
+    assert backend._invoking() is False
+
+
+def test_before_a_snapshot_everything_that_is_secret_is_dropped() -> None:
+    """Values and connections; clients stay the same objects. An environment that was not used has nothing to drop."""
+    backend = MemoryBackend(secrets={"x": "1"})
+    for env in (Environment(backend=backend), Environment(backend=backend)):
+        env.before_snapshot()
+        with lambdakit.use_environment(env):
+            client = lambdakit.client("sqs")
+            lambdakit.get_secret("x")
+            env.before_snapshot()
+            assert (len(env.memory.cache), lambdakit.client("sqs") is client) == (0, True)
+        env.close()
+
+
+def test_after_a_restore_it_is_another_environment(caplog: pytest.LogCaptureFixture) -> None:
+    """Another id, time from the restore, no value; hooks run in order, and one that raises ends nothing."""
+    clock, ran = ManualClock(), []
+    env = Environment(clock=clock, backend=MemoryBackend(secrets={"x": "1"}))
+
+    def fails() -> None:
+        raise ValueError("planted")
+
+    with lambdakit.use_environment(env):
+        client = lambdakit.client("sqs")
+        lambdakit.get_secret("x")
+        lambdakit.on_restore(lambda: ran.append(len(env.memory.cache)))
+        lambdakit.on_restore(fails)
+        lambdakit.on_restore(lambda: ran.append("after"))
+        before = env.id
+        clock.suspend(1000)
+        env.after_restore()
+        clock.tick(1)
+        assert env.id != before
+        assert env.begin(None).init_to_invoke_s == 1
+        assert ran == [0, "after"]
+        assert lambdakit.client("sqs") is client
+    (said,) = [record.getMessage() for record in caplog.records if record.name == "lambdakit"]
+    assert said.endswith("fails raised ValueError")
+    assert "planted" not in caplog.text
+    env.close()
+
+
+def test_after_a_restore_chance_is_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All environments of a snapshot would draw the same numbers; one handler may turn it off for all."""
+    env, state = Environment(), random.getstate()
+    env.after_restore()
+    assert random.getstate() != state
+    with lambdakit.use_environment(env):
+        lambdakit.handler(reseed=False)(lambda event, context: None)
+        lambdakit.handler(lambda event, context: None)
+    state = random.getstate()
+    env.after_restore()
+    assert random.getstate() == state
+    env.reseed = True
+    for name in ("random", "ssl"):
+        monkeypatch.delitem(sys.modules, name)
+    env.after_restore()
+    assert not {"random", "ssl"} & set(sys.modules)  # what nobody uses is not imported for it
+
+
+def test_a_forked_child_starts_empty() -> None:
+    """What happens in it, without a fork: no value, no invocation, no number; clients and a given backend stay."""
+    backend = MemoryBackend(secrets={"x": "1"})
+    env = Environment(backend=backend)
+    with lambdakit.use_environment(env):
+        client = lambdakit.client("sqs")
+        lambdakit.get_secret("x")
+        invocation, before = env.begin(FakeContext()), env.id
+        _current._in_child()
+        assert (env.current(), env.invocations, len(env.memory.cache), env.id == before) == (None, 0, 0, False)
+        assert (env.backend(), lambdakit.client("sqs")) == (backend, client)
+        env.end(invocation)  # of the parent's handler, which the child may be leaving
+        assert env.begin(None).number == 1
+    unused = Environment()
+    unused.after_fork()
+    assert unused._owned._parts == {}
+    direct = Environment(backend="direct")
+    parents = direct.backend()
+    direct.after_fork()
+    assert direct.backend() is not parents
+    for one in (env, direct):
+        one.close()
+
+
+def test_a_wrong_budget_of_preload_is_refused(env: Environment) -> None:
+    """Also where there is nothing to preload."""
+    with pytest.raises(ConfigurationError, match=r"budget='5': give a number of seconds >= 0"):
+        env.preload(budget="5")  # type: ignore[arg-type]

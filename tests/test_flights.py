@@ -1,8 +1,13 @@
 """Single flight."""
 
+import asyncio
+import gc
 import threading
+import weakref
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextvars import copy_context
+from itertools import permutations
 from typing import Any
 
 import pytest
@@ -31,6 +36,13 @@ class Gate:
         return self.outcome
 
 
+def raising(error: BaseException) -> Callable[[], Any]:
+    def work() -> Any:
+        raise error
+
+    return work
+
+
 class Board:
     """Flights with a store of their own, and a count of those that wait."""
 
@@ -45,14 +57,17 @@ class Board:
             self.waiting.release()
             return wait_s
 
-        return self.flights.run(
-            key,
-            work,
-            settled=lambda: self.store.get(key),
-            settle=lambda value: self.store.__setitem__(key, value),
+        outcome = self.flights.run_each(
+            (key,),
+            lambda _: {key: work()},
+            settled=self.store.get,
+            settle=self.store.__setitem__,
             remaining=remaining,
             **options,
-        )
+        )[key]
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome
 
 
 @pytest.fixture
@@ -185,3 +200,426 @@ def test_work_that_asks_for_itself_is_an_error(board: Board) -> None:
     with pytest.raises(ConfigurationError, match="asks for the value itself"):
         board.run("k", lambda: board.run("k", lambda: 1))
     assert board.run("k", lambda: 2) == 2
+
+
+# --- several keys
+
+
+def each(board: Board, keys: str, work: Callable[[list[str]], dict[str, Any]], **options: Any) -> dict[str, Any]:
+    def remaining() -> float:
+        board.waiting.release()
+        return PATIENCE_S
+
+    return board.flights.run_each(
+        [*keys], work, settled=board.store.get, settle=board.store.__setitem__, remaining=remaining, **options
+    )
+
+
+def test_a_batch_is_one_run_for_what_nobody_is_at(board: Board, pool: ThreadPoolExecutor) -> None:
+    """What is settled is taken, what is under way is waited for, the rest is run together."""
+    board.store["a"] = "settled"
+    gate = Gate("another's")
+    leader = pool.submit(board.run, "b", gate)
+    assert gate.begun.acquire(timeout=PATIENCE_S)
+    asked: list[list[str]] = []
+
+    def work(keys: list[str]) -> dict[str, Any]:
+        asked.append(keys)
+        gate.through.set()  # it runs before anybody is waited for
+        return {key: key.upper() for key in keys}
+
+    assert each(board, "abcd", work) == {"a": "settled", "b": "another's", "c": "C", "d": "D"}
+    assert asked == [["c", "d"]]
+    assert leader.result(PATIENCE_S) == "another's"
+    assert board.store == {"a": "settled", "b": "another's", "c": "C", "d": "D"}
+
+
+def test_an_empty_batch_is_no_run(board: Board) -> None:
+    """Nothing is asked, nothing is answered."""
+    assert each(board, "", lambda keys: pytest.fail("it ran")) == {}
+
+
+def test_in_a_batch_each_key_has_its_own_outcome(board: Board) -> None:
+    """An exception in the place of one is that key's, and is not kept; one that is raised is everybody's."""
+    failure = RuntimeError("one")
+    assert each(board, "ab", lambda keys: {"a": failure, "b": 2}) == {"a": failure, "b": 2}
+    assert board.store == {"b": 2}
+    failure = RuntimeError("all")
+
+    def fail(keys: list[str]) -> dict[str, Any]:
+        raise failure
+
+    assert each(board, "abc", fail) == {"a": failure, "b": 2, "c": failure}
+
+
+def test_batches_that_overlap_do_not_wait_for_each_other_for_ever(board: Board, pool: ThreadPoolExecutor) -> None:
+    """Eight threads that want the same keys in every order, forced and not: each ends its own runs before it waits."""
+    orders = [*permutations("abcd")]
+
+    def reader(thread: int) -> int:
+        for number in range(150):
+            keys = orders[(7 * thread + number) % len(orders)]
+            outcomes = board.flights.run_each(
+                keys[: 2 + number % 3],
+                lambda keys: {key: key for key in keys},
+                settled=lambda _: None,
+                settle=lambda *_: None,
+                remaining=lambda: PATIENCE_S,
+                forced=number % 3 == 0,
+            )
+            assert all(key == outcome for key, outcome in outcomes.items())
+        return thread
+
+    assert [*pool.map(reader, range(8), timeout=PATIENCE_S)] == [*range(8)]
+
+
+def test_an_interrupted_batch_frees_all_its_keys(board: Board, pool: ThreadPoolExecutor) -> None:
+    """Those who wait for one of them run it themselves."""
+    gate = Gate(KeyboardInterrupt())
+    leader = pool.submit(each, board, "ab", lambda keys: gate())
+    assert gate.begun.acquire(timeout=PATIENCE_S)
+    waiter = pool.submit(board.run, "b", lambda: "mine")
+    assert board.waiting.acquire(timeout=PATIENCE_S)
+    gate.through.set()
+    assert isinstance(leader.exception(PATIENCE_S), KeyboardInterrupt)
+    assert waiter.result(PATIENCE_S) == "mine"
+    assert board.run("a", lambda: "free") == "free"
+    assert board.store == {"a": "free", "b": "mine"}
+
+
+def test_of_a_batch_only_what_is_outdated_is_not_settled(board: Board) -> None:
+    """The others are; the caller has them all."""
+
+    def work(keys: list[str]) -> dict[str, Any]:
+        with board.lock:
+            board.flights.outdate(lambda key: key == "a")
+        return dict.fromkeys(keys, 1)
+
+    assert each(board, "ab", work) == {"a": 1, "b": 1}
+    assert board.store == {"b": 1}
+
+
+def test_a_forced_batch_shares_nothing_that_began_before(board: Board, pool: ThreadPoolExecutor) -> None:
+    """It runs what is settled, and after another's run it runs again."""
+    board.store["a"] = "settled"
+    gate = Gate("another's")
+    leader = pool.submit(board.run, "b", gate)
+    assert gate.begun.acquire(timeout=PATIENCE_S)
+    asked: list[list[str]] = []
+
+    def work(keys: list[str]) -> dict[str, Any]:
+        asked.append(keys)
+        gate.through.set()
+        return dict.fromkeys(keys, "new")
+
+    assert each(board, "ab", work, forced=True) == {"a": "new", "b": "new"}
+    assert asked == [["a"], ["b"]]
+    assert leader.result(PATIENCE_S) == "another's"
+
+
+def test_who_joins_is_told(board: Board, pool: ThreadPoolExecutor) -> None:
+    """Each key that another runs, once for each who waits."""
+    joined: list[str] = []
+    gate = Gate()
+    leader = pool.submit(board.run, "a", gate, joined=joined.append)
+    assert gate.begun.acquire(timeout=PATIENCE_S)
+    waiters = [pool.submit(board.run, "a", gate, joined=joined.append) for _ in range(2)]
+    for _ in range(2):
+        assert board.waiting.acquire(timeout=PATIENCE_S)
+    gate.through.set()
+    assert [flight.result(PATIENCE_S) for flight in (leader, *waiters)] == ["value"] * 3
+    assert joined == ["a", "a"]
+
+
+def test_who_ran_out_of_time_does_not_decide_for_those_with_more(board: Board, pool: ThreadPoolExecutor) -> None:
+    """A deadline is its thread's own: who waits runs himself."""
+    gate = Gate(DeadlineExceededError("mine"))
+    leader = pool.submit(board.run, "k", gate)
+    assert gate.begun.acquire(timeout=PATIENCE_S)
+    waiter = pool.submit(board.run, "k", lambda: "in time")
+    assert board.waiting.acquire(timeout=PATIENCE_S)
+    gate.through.set()
+    assert isinstance(leader.exception(PATIENCE_S), DeadlineExceededError)
+    assert waiter.result(PATIENCE_S) == "in time"
+
+
+def test_a_circle_over_threads_is_an_error(board: Board) -> None:
+    """Where work runs in threads with a copy of the context, as lambdakit's own do."""
+    seen: list[Any] = []
+
+    def ask() -> None:
+        with pytest.raises(ConfigurationError, match="break the circle"):
+            board.run("k", lambda: "never")
+        seen.append("circle")
+
+    def work() -> str:
+        thread = threading.Thread(target=copy_context().run, args=(ask,))
+        thread.start()
+        thread.join(PATIENCE_S)
+        return "value"
+
+    assert board.run("k", work) == "value"
+    assert seen == ["circle"]
+
+
+def test_a_circle_over_two_keys_is_an_error_and_two_in_a_row_are_none(board: Board) -> None:
+    """a asks for b, which asks for a; afterwards both are free, and a may ask for b."""
+    with pytest.raises(ConfigurationError, match="break the circle"):
+        board.run("a", lambda: board.run("b", lambda: board.run("a", lambda: 1)))
+    assert board.run("a", lambda: board.run("b", lambda: 1) + 1) == 2
+
+
+def test_no_context_keeps_what_a_run_brought() -> None:
+    """A thread that work has started may live for long: it must not hold a secret."""
+    board, contexts = Board(), []
+
+    class Value:
+        pass
+
+    def work() -> Value:
+        contexts.append(copy_context())
+        return Value()
+
+    value = weakref.ref(board.run("k", work))
+    board.store.clear()
+    gc.collect()
+    assert value() is None
+    assert len(contexts) == 1
+
+
+def test_a_run_leaves_the_context_as_it_was(board: Board) -> None:
+    """Whether it returned, failed or was interrupted."""
+    before = dict(copy_context())
+    board.run("k", lambda: 1)
+    for failure in (ValueError, KeyboardInterrupt):
+        with pytest.raises(failure):
+            board.run("other", raising(failure()))
+    assert dict(copy_context()) == before
+
+
+# --- tasks
+
+
+class AsyncGate:
+    """Work that begins, tells so, then waits to be let through; for the tasks of one loop."""
+
+    def __init__(self, outcome: Any = "value") -> None:
+        self.outcome = outcome
+        self.begun = asyncio.Event()
+        self.through = asyncio.Event()
+        self.runs = 0
+
+    async def __call__(self) -> Any:
+        self.runs += 1
+        self.begun.set()
+        await self.through.wait()
+        if isinstance(self.outcome, BaseException):
+            raise self.outcome
+        return self.outcome
+
+
+async def run_async(board: Board, work: Any, *, key: str = "k", wait_s: float | None = PATIENCE_S) -> Any:
+    def remaining() -> float | None:
+        board.waiting.release()
+        return wait_s
+
+    return await board.flights.run_async(
+        key, work, settled=board.store.get, settle=board.store.__setitem__, remaining=remaining
+    )
+
+
+def of_tasks(test: Callable[[], Any]) -> None:
+    asyncio.run(asyncio.wait_for(test(), PATIENCE_S))
+
+
+async def a_while() -> None:
+    """Every other task has come as far as it can."""
+    for _ in range(5):
+        await asyncio.sleep(0)
+
+
+def test_tasks_share_a_run(board: Board) -> None:
+    """Eight tasks, one run, settled; and a ninth finds it."""
+
+    async def test() -> None:
+        gate = AsyncGate()
+        tasks = [asyncio.create_task(run_async(board, gate)) for _ in range(8)]
+        await a_while()
+        gate.through.set()
+        assert await asyncio.gather(*tasks, run_async(board, gate)) == ["value"] * 9
+        assert (gate.runs, board.store) == (1, {"k": "value"})
+        assert await run_async(board, gate) == "value"
+        assert gate.runs == 1
+
+    of_tasks(test)
+
+
+def test_an_error_of_a_task_is_everybodys_and_is_not_kept(board: Board) -> None:
+    """The same exception is the outcome for those who wait; the next call runs again."""
+
+    async def test() -> None:
+        gate = AsyncGate(RuntimeError("down"))
+        tasks = [asyncio.create_task(run_async(board, gate)) for _ in range(2)]
+        await a_while()
+        gate.through.set()
+        assert await asyncio.gather(*tasks) == [gate.outcome] * 2
+        gate.outcome = "up"
+        assert await run_async(board, gate) == "up"
+
+    of_tasks(test)
+
+
+def test_a_cancelled_leader_is_taken_over(board: Board) -> None:
+    """Nobody else is cancelled: one of them runs; a cancelled waiter takes nothing from anyone."""
+
+    async def test() -> None:
+        gate = AsyncGate()
+        leader, waiter, impatient, other = [asyncio.create_task(run_async(board, gate)) for _ in range(4)]
+        await a_while()
+        impatient.cancel()
+        leader.cancel()
+        await a_while()
+        assert leader.cancelled()
+        assert impatient.cancelled()
+        gate.through.set()
+        assert await asyncio.gather(waiter, other) == ["value"] * 2
+        assert gate.runs == 2
+
+    of_tasks(test)
+
+
+def test_a_task_waits_no_longer_than_it_may(board: Board) -> None:
+    """Its own deadline, also one that is over already; the run goes on."""
+
+    async def test() -> None:
+        gate = AsyncGate()
+        leader = asyncio.create_task(run_async(board, gate))
+        await gate.begun.wait()
+        for wait_s in (0.001, 0.0, -1.0):
+            outcome = await run_async(board, gate, wait_s=wait_s)
+            assert isinstance(outcome, DeadlineExceededError)
+            assert "to wait for a fetch" in str(outcome)
+        gate.through.set()
+        assert await leader == "value"
+
+    of_tasks(test)
+
+
+def test_a_task_that_ran_out_of_time_does_not_decide_for_others(board: Board) -> None:
+    """Who waits runs himself."""
+
+    async def test() -> None:
+        gate = AsyncGate(DeadlineExceededError("mine"))
+        leader = asyncio.create_task(run_async(board, gate))
+        await gate.begun.wait()
+        in_time = AsyncGate("in time")
+        waiter = asyncio.create_task(run_async(board, in_time, wait_s=None))
+        await a_while()
+        gate.through.set()
+        in_time.through.set()
+        assert (await leader, await waiter) == (gate.outcome, "in time")
+
+    of_tasks(test)
+
+
+def test_an_outdated_run_of_a_task_is_not_shared_with_newcomers(board: Board) -> None:
+    """Who waited before gets the value; who comes after the invalidation does not."""
+
+    async def test() -> None:
+        old, new = AsyncGate("old"), AsyncGate("new")
+        leader, early = [asyncio.create_task(run_async(board, old)) for _ in range(2)]
+        await a_while()
+        with board.lock:
+            board.flights.outdate(lambda key: True)
+        late = asyncio.create_task(run_async(board, new))
+        await a_while()
+        old.through.set()
+        new.through.set()
+        assert await asyncio.gather(leader, early, late) == ["old", "old", "new"]
+        assert board.store == {"k": "new"}
+
+    of_tasks(test)
+
+
+def test_a_circle_of_tasks_is_an_error(board: Board) -> None:
+    """In the same task, in tasks that it gathers, in threads that it waits for."""
+
+    async def again() -> Any:
+        return await run_async(board, again)
+
+    async def gathered() -> Any:
+        return (await asyncio.gather(run_async(board, gathered)))[0]
+
+    async def in_a_thread() -> Any:
+        return await asyncio.to_thread(asyncio.run, run_async(board, in_a_thread))
+
+    async def test() -> None:
+        for work in (again, gathered, in_a_thread):
+            outcome = await run_async(board, work)
+            assert isinstance(outcome, ConfigurationError), work
+            board.store.clear()
+
+    of_tasks(test)
+
+
+def test_tasks_of_two_loops_share_a_run(board: Board, pool: ThreadPoolExecutor) -> None:
+    """The one waits in its own loop, which goes on meanwhile."""
+    begun, through = threading.Event(), threading.Event()
+
+    async def slow() -> str:
+        begun.set()
+        assert await asyncio.to_thread(through.wait, PATIENCE_S)
+        return "value"
+
+    async def other() -> tuple[Any, bool]:
+        waiter = asyncio.create_task(run_async(board, slow))
+        await asyncio.to_thread(board.waiting.acquire, timeout=PATIENCE_S)
+        await a_while()
+        went_on = not waiter.done()
+        through.set()
+        return await waiter, went_on
+
+    leader = pool.submit(asyncio.run, run_async(board, slow))
+    assert begun.wait(PATIENCE_S)
+    assert pool.submit(asyncio.run, other()).result(PATIENCE_S) == ("value", True)
+    assert leader.result(PATIENCE_S) == "value"
+
+
+def test_a_loop_that_is_closed_by_now_is_no_trouble(board: Board, pool: ThreadPoolExecutor) -> None:
+    """Who waited there has gone; the run ends as ever."""
+    begun, through = threading.Event(), threading.Event()
+
+    async def slow() -> str:
+        begun.set()
+        assert await asyncio.to_thread(through.wait, PATIENCE_S)
+        return "value"
+
+    leader = pool.submit(asyncio.run, run_async(board, slow))
+    assert begun.wait(PATIENCE_S)
+    assert isinstance(asyncio.run(run_async(board, slow, wait_s=0.001)), DeadlineExceededError)
+    through.set()
+    assert leader.result(PATIENCE_S) == "value"
+
+
+def test_a_run_that_ends_while_a_task_begins_to_wait_is_not_missed(board: Board) -> None:
+    """Between the look and the wait another thread may land it."""
+
+    async def test() -> None:
+        gate = AsyncGate()
+        leader = asyncio.create_task(run_async(board, gate))
+        await gate.begun.wait()
+        (flight,) = board.flights._running.values()
+
+        def remaining() -> float:
+            flight.outcome, flight.abandoned = "landed", False
+            flight.done.set()
+            return PATIENCE_S
+
+        waited = board.flights.run_async(
+            "k", gate, settled=board.store.get, settle=board.store.__setitem__, remaining=remaining
+        )
+        assert await waited == "landed"
+        gate.through.set()
+        await leader
+
+    of_tasks(test)

@@ -12,7 +12,7 @@ from mangum import Mangum
 
 import lambdakit
 from lambdakit import ConfigurationError, Environment
-from lambdakit.testing import FakeContext, ManualClock
+from lambdakit.testing import FakeContext, ManualClock, MemoryBackend
 
 PING = {"warmer": True, "concurrency": 1}
 
@@ -357,3 +357,45 @@ def test_a_wrong_warmup_is_refused_where_it_stands(warmup: Any) -> None:
         lambdakit.handler(warmup=warmup)
     with pytest.raises(ConfigurationError, match="give True, False, or a function"):
         lambdakit.handler(coroutine, warmup=warmup)
+
+
+def test_preload_is_found_through_other_decorators() -> None:
+    """One outside of ours that keeps the attributes of what it wraps, methods and classes too."""
+    backend = MemoryBackend(secrets={"a": "1"})
+
+    def outer(fn: Any) -> Any:
+        @functools.wraps(fn)
+        def wrapper(event: Any, context: Any) -> Any:
+            return fn(event, context)
+
+        return wrapper
+
+    class Handler:
+        def __call__(self, event: Any, context: Any) -> Any:
+            return event
+
+    decorate = lambdakit.handler(preload=[lambdakit.secret("a")])
+    for handler in (outer(decorate(lambda event, context: event)), decorate(Handler), decorate(Handler())):
+        backend.calls.clear()
+        Environment(backend=backend).preload(handler)
+        assert backend.calls == [("secret", "a")]
+        assert handler("event", None) == "event"
+
+
+def test_a_handler_that_is_left_by_a_child_raises_what_it_raises() -> None:
+    """A fork within an invocation: in the child, the environment knows of none, and `sys.exit` has to end it."""
+
+    @lambdakit.handler
+    def fn(event: Any, context: Any) -> None:
+        lambdakit.environment().after_fork()  # what happens in the child
+        raise SystemExit(3)
+
+    with pytest.raises(SystemExit):
+        fn({}, FakeContext())
+
+
+@pytest.mark.parametrize("reseed", [None, 0, "no"])
+def test_a_wrong_reseed_is_refused_where_it_stands(reseed: Any) -> None:
+    """True or False."""
+    with pytest.raises(ConfigurationError, match=r"reseed=.*: give True or False"):
+        lambdakit.handler(reseed=reseed)

@@ -6,6 +6,8 @@ import pytest
 
 import lambdakit
 from lambdakit import Settings
+from lambdakit._settings import init_type
+from lambdakit.testing import ManualClock, MemoryBackend
 
 
 def test_every_variable_has_its_attribute() -> None:
@@ -81,3 +83,119 @@ def test_the_backend_is_one_of_four(name: str) -> None:
     assert settings.problems == (
         f"LAMBDAKIT_BACKEND='{name}2' is none of auto, direct, sdk, extension; using the default, auto",
     )
+
+
+SECONDS = {"LAMBDAKIT_TTL": "ttl_s", "LAMBDAKIT_STALE_TTL": "stale_ttl_s"}
+NUMBERS = {
+    "LAMBDAKIT_MAX_ENTRIES": "max_entries",
+    "LAMBDAKIT_MAX_BYTES": "max_bytes",
+    "AWS_LAMBDA_MAX_CONCURRENCY": "processes",
+}
+DEFAULTS = {
+    "ttl_s": 300.0,
+    "stale_ttl_s": 3600.0,
+    "max_entries": 1000,
+    "max_bytes": 8 * 1024 * 1024,
+    "processes": None,
+}
+
+
+@pytest.mark.parametrize(("name", "attribute"), [*(SECONDS | NUMBERS).items()])
+@pytest.mark.parametrize("text", [None, "", "  "])
+def test_an_empty_variable_is_the_default(name: str, attribute: str, text: str | None) -> None:
+    """As one that is not set; no problem."""
+    settings = Settings.from_environ({} if text is None else {name: text})
+    assert getattr(settings, attribute) == DEFAULTS[attribute] == getattr(Settings(environ={}), attribute)
+    assert settings.problems == ()
+
+
+@pytest.mark.parametrize(("name", "attribute"), [*NUMBERS.items()])
+def test_a_whole_number_is_one(name: str, attribute: str) -> None:
+    """With blanks around it too."""
+    assert getattr(Settings.from_environ({name: " 12 "}), attribute) == 12
+
+
+@pytest.mark.parametrize(("name", "attribute"), [*SECONDS.items()])
+@pytest.mark.parametrize(("text", "value"), [("0", 0.0), ("0.5", 0.5), (" 1e3 ", 1000.0)])
+def test_seconds_are_a_number(name: str, attribute: str, text: str, value: float) -> None:
+    """0 is one of them."""
+    settings = Settings.from_environ({name: text})
+    assert (getattr(settings, attribute), settings.problems) == (value, ())
+
+
+@pytest.mark.parametrize(("name", "attribute"), [*NUMBERS.items()])
+@pytest.mark.parametrize("text", ["-1", "1.5", "many", "1e3", "٣", "²", "1_000", "0x10"])
+def test_a_malformed_whole_number_is_one_problem_and_the_default(name: str, attribute: str, text: str) -> None:
+    """The problem names the variable and the default; nothing is raised."""
+    settings = Settings.from_environ({name: text})
+    assert getattr(settings, attribute) == DEFAULTS[attribute]
+    (problem,) = settings.problems
+    assert problem.startswith(f"{name}=")
+    assert "is not a whole number >= 0; using the default, " in problem
+
+
+@pytest.mark.parametrize(("name", "attribute"), [*SECONDS.items()])
+@pytest.mark.parametrize("text", ["-1", "nan", "inf", "soon"])
+def test_malformed_seconds_are_one_problem_and_the_default(name: str, attribute: str, text: str) -> None:
+    """Each variable has its own default."""
+    settings = Settings.from_environ({name: text})
+    assert getattr(settings, attribute) == DEFAULTS[attribute]
+    assert settings.problems == (
+        f"{name}={text!r} is not a number of seconds >= 0; using the default, {DEFAULTS[attribute]:g}",
+    )
+
+
+def test_no_processes_is_none() -> None:
+    """Lambda does not set 0; a number of processes is what spreads first fetches."""
+    assert Settings.from_environ({"AWS_LAMBDA_MAX_CONCURRENCY": "0"}).processes is None
+
+
+def test_the_init_type_is_known_before_there_is_an_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hooks are registered at import."""
+    assert init_type() is None
+    monkeypatch.setenv("AWS_LAMBDA_INITIALIZATION_TYPE", "")
+    assert init_type() is None
+    monkeypatch.setenv("AWS_LAMBDA_INITIALIZATION_TYPE", "snap-start")
+    assert init_type() == "snap-start"
+
+
+def test_settings_are_what_the_cache_goes_by() -> None:
+    """Ttl, stale ttl and bounds of an environment are those of its variables."""
+    variables = {"LAMBDAKIT_TTL": "10", "LAMBDAKIT_STALE_TTL": "20", "LAMBDAKIT_MAX_ENTRIES": "1"}
+    clock = ManualClock()
+    backend = MemoryBackend(secrets={"x": "1", "y": "2"})
+    env = lambdakit.Environment(settings=Settings.from_environ(variables), clock=clock, backend=backend)
+    with lambdakit.use_environment(env):
+        lambdakit.get_secret("x")
+        clock.tick(10)
+        backend.secrets["x"] = ConnectionResetError("down")
+        assert lambdakit.get_secret("x") == "1"
+        clock.tick(20)
+        with pytest.raises(ConnectionResetError):
+            lambdakit.get_secret("x")
+        lambdakit.get_secret("y")
+        assert lambdakit.stats()["entries"] == 1
+
+
+@pytest.mark.parametrize(("processes", "luck", "pause_s"), [("8", 0.999, 0.05), ("8", 0.5, 0.025), ("", 0.5, 0.0)])
+def test_processes_of_one_machine_spread_their_first_call_to_parameter_store(
+    processes: str, luck: float, pause_s: float
+) -> None:
+    """Over at most 50 ms, by chance, once, in batches too; Secrets Manager takes what comes."""
+    settings = Settings.from_environ({"AWS_LAMBDA_MAX_CONCURRENCY": processes})
+    for first in (
+        lambda: lambdakit.get_parameter("/a"),
+        lambda: lambdakit.get_parameters(["/a", "/b"]),
+        lambda: lambdakit.get_parameters_by_path("/"),
+    ):
+        clock = ManualClock(chance=luck)
+        backend = MemoryBackend(secrets={"x": "1"}, parameters={"/a": "1", "/b": "2"})
+        with lambdakit.use_environment(lambdakit.Environment(settings=settings, clock=clock, backend=backend)):
+            begun = clock.monotonic_s
+            lambdakit.get_secret("x")
+            assert clock.monotonic_s == begun
+            first()
+            assert clock.monotonic_s - begun == pytest.approx(pause_s, abs=1e-3)
+            then = clock.monotonic_s
+            lambdakit.get_parameter("/a", ttl=0)
+            assert clock.monotonic_s == then

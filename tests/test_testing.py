@@ -1,6 +1,11 @@
 """What users' tests stand on."""
 
+import base64
+import json
+from decimal import Decimal
+
 import pytest
+from boto3.dynamodb.types import TypeDeserializer
 
 import lambdakit
 from lambdakit.testing import FakeContext, ManualClock, MemoryBackend
@@ -52,6 +57,121 @@ def test_a_memory_backend_answers_and_counts() -> None:
         backend.get_parameter("missing", region=None, decrypt=True)
     assert backend.calls == [("secret", "s")] * 3 + [("parameter", "p"), ("secret", "bad"), ("parameter", "missing")]
     assert repr(backend) == "<MemoryBackend secrets=2 parameters=1 calls=6>"
+
+
+def test_a_memory_backend_answers_batches() -> None:
+    """One record for each; an exception or a missing value is the error of its own name."""
+    down = RuntimeError("down")
+    backend = MemoryBackend(
+        secrets={"s": "1", "b": b"2", "bad": down}, parameters={"/p/a": "1", "/p/b/c": "2", "/px": "3", "/bad": down}
+    )
+    found = backend.get_secrets(["s", "bad", "b", "missing"], region=None)
+    missing = found.pop("missing")
+    assert isinstance(missing, lambdakit.NotFoundError)
+    assert missing.name == "missing"
+    assert found == {"s": ("1", "1"), "bad": down, "b": (b"2", "1")}
+    assert backend.get_parameters(["/p/a", "/bad"], region=None, decrypt=True) == {"/p/a": ("1", "1"), "/bad": down}
+    path = {"region": None, "decrypt": True}
+    assert backend.get_parameters_by_path("/p", recursive=True, **path) == {"/p/a": ("1", "1"), "/p/b/c": ("2", "1")}
+    assert backend.get_parameters_by_path("/p/", recursive=False, **path) == {"/p/a": ("1", "1")}
+    with pytest.raises(RuntimeError, match="down"):
+        backend.get_parameters_by_path("/", recursive=True, **path)
+    backend.parameters["/p/a"] = "changed"
+    assert backend.get_parameter("/p/a", **path) == ("changed", "2")
+    assert backend.calls == [
+        ("secrets", "s, bad, b, missing"),
+        ("parameters", "/p/a, /bad"),
+        ("path", "/p"),
+        ("path", "/p/"),
+        ("path", "/"),
+        ("parameter", "/p/a"),
+    ]
+    assert backend.origin is backend
+
+
+def test_a_memory_backend_is_polled_as_app_config_is() -> None:
+    """A token serves once; the body is empty while nothing has changed; an error leaves the token good."""
+    backend = MemoryBackend(app_configs={"app/prod/flags": "one"})
+    options = {"name": "app/prod/flags", "region": None}
+    token = backend.start_configuration_session("app", "prod", "flags", region=None)
+    body, version, following, interval_s = backend.get_latest_configuration(token, **options)
+    assert (body, version, interval_s) == (b"one", "1", 60.0)
+    with pytest.raises(lambdakit.FetchError, match="was used") as caught:
+        backend.get_latest_configuration(token, **options)
+    assert caught.value.code == "BadRequestException"
+    body, version, following, _ = backend.get_latest_configuration(following, **options)
+    assert (body, version) == (b"", "1")
+    backend.app_configs["app/prod/flags"] = RuntimeError("down")
+    with pytest.raises(RuntimeError, match="down"):
+        backend.get_latest_configuration(following, **options)
+    backend.app_configs["app/prod/flags"] = b"\xfftwo"
+    backend.poll_interval_s = 0.0
+    body, version, _, interval_s = backend.get_latest_configuration(following, **options)
+    assert (body, version, interval_s) == (b"\xfftwo", "2", 0.0)
+    again = backend.start_configuration_session("app", "prod", "flags", region=None)
+    assert backend.get_latest_configuration(again, **options)[0] == b"\xfftwo"
+    with pytest.raises(lambdakit.NotFoundError, match="'app/dev/flags'"):
+        backend.start_configuration_session("app", "dev", "flags", region=None)
+    assert backend.calls[:2] == [("session", "app/prod/flags"), ("configuration", "app/prod/flags")]
+    assert repr(backend) == "<MemoryBackend app_configs=1 calls=9>"
+
+
+def test_a_memory_backend_has_items() -> None:
+    """Plain values in, DynamoDB's JSON out, as boto3 itself would write them."""
+    stored = {
+        "text": "ü",
+        "whole": 3,
+        "exact": Decimal("1.50"),
+        "float": 0.5,
+        "flag": True,
+        "nothing": None,
+        "bytes": b"\x00\xff",
+        "list": [1, "a", (2, [])],
+        "map": {"a": {"b": False}},
+        "texts": {"b", "a"},
+        "numbers": frozenset((2, Decimal("1.5"))),
+        "blobs": {b"\x01"},
+    }
+    backend = MemoryBackend(items={("orders", "o-1"): stored, ("bad", "x"): RuntimeError("down")})
+    answer = json.loads(backend.get_item("orders", {"id": {"S": "o-1"}}, region=None, consistent=False))
+    assert answer["float"] == {"N": "0.5"}  # which boto3 refuses
+    assert {"SS", "NS", "BS"} == {kind for name in ("texts", "numbers", "blobs") for kind in answer[name]}
+    for name in ("texts", "numbers", "blobs"):
+        (values,) = answer[name].values()
+        assert values == sorted(values)
+    decode = {"bytes": {"B": base64.b64decode(answer["bytes"]["B"])}, "blobs": {"BS": [b"\x01"]}}
+    read = {name: TypeDeserializer().deserialize(value) for name, value in (answer | decode).items()}
+    expected = stored | {"float": Decimal("0.5"), "list": [1, "a", [2, []]]}
+    assert {name: getattr(value, "value", value) for name, value in read.items() if name != "blobs"} == {
+        name: value for name, value in expected.items() if name != "blobs"
+    }
+    with pytest.raises(RuntimeError, match="down"):
+        backend.get_item("bad", {"id": {"S": "x"}}, region=None, consistent=False)
+    with pytest.raises(lambdakit.NotFoundError, match="item 'orders o-2'"):
+        backend.get_item("orders", {"id": {"S": "o-2"}}, region=None, consistent=False)
+    assert backend.calls == [("item", "orders o-1"), ("item", "bad x"), ("item", "orders o-2")]
+
+
+@pytest.mark.parametrize(
+    ("key", "wire"),
+    [
+        (("t", "a", 7), {"id": {"S": "a"}, "at": {"N": "7"}}),
+        (("t", Decimal("1.5")), {"id": {"N": "1.50"}}),
+        (("t", b"\x00\xff"), {"id": {"B": "AP8="}}),
+    ],
+)
+def test_the_key_of_an_item_is_what_it_holds(key: tuple[object, ...], wire: dict[str, dict[str, str]]) -> None:
+    """Table, partition key, sort key; numbers are compared as numbers."""
+    backend = MemoryBackend(items={key: {"found": True}})
+    assert backend.get_item("t", wire, region=None, consistent=True) == '{"found": {"BOOL": true}}'
+
+
+@pytest.mark.parametrize("value", [object(), set(), {1, "a"}, {None}, {True}, {(1, 2)}])
+def test_an_item_holds_what_dynamodb_stores(value: object) -> None:
+    """Anything else is refused, with what is allowed."""
+    backend = MemoryBackend(items={("t", "a"): {"value": value}})
+    with pytest.raises(lambdakit.ConfigurationError, match=f"holds {type(value).__name__}, which DynamoDB"):
+        backend.get_item("t", {"id": {"S": "a"}}, region=None, consistent=True)
 
 
 def test_the_fixture_gives_each_test_a_fresh_environment(pytester: pytest.Pytester) -> None:

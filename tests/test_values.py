@@ -391,7 +391,7 @@ def test_no_repr_shows_a_value(env: Environment) -> None:
     """The environment and all that it owns, after a secret was read."""
     lambdakit.get_secret("plain")
     lambdakit.get_secret("prod/db", field="password")
-    for thing in (env, env.values, env.clients, env.settings, env._cache, *env._cache._entries.values()):
+    for thing in (env, env.values, env.clients, env.settings, env.memory.cache, *env.memory.cache._store.values()):
         assert "planted" not in repr(thing)
 
 

@@ -2,24 +2,16 @@
 
 from __future__ import annotations
 
-from ._api import (
-    clear,
-    client,
-    decrypt_env,
-    get_parameter,
-    get_secret,
-    invalidate,
-    invocation,
-    is_cold_start,
-    remaining_s,
-    resource,
-)
-from ._environment import Environment, environment, use_environment
+from ._api import client, invocation, is_cold_start, remaining_s, resource
+from ._api_values import clear, decrypt_env, get_parameter, get_secret, invalidate
+from ._current import environment, use_environment
+from ._environment import Environment
 from ._handler import handler
 from ._invocation import Invocation
-from ._settings import Settings
+from ._settings import Settings, init_type
 from .exceptions import (
     AccessDeniedError,
+    BatchError,
     ConfigurationError,
     DeadlineExceededError,
     FetchError,
@@ -32,12 +24,21 @@ from .exceptions import (
     ValueFormatError,
 )
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from ._api_batches import get_app_config, get_item, get_parameters, get_parameters_by_path, get_secrets
+    from ._api_cached import cached
+    from ._api_upkeep import on_restore, prime, retry_on_rotation, rotation_attempts, stats
+    from ._declarations import Declaration, State, parameter, parameters, secret
+
 __version__ = "0.1.0"
 
 __all__ = [
     "AccessDeniedError",
+    "BatchError",
     "ConfigurationError",
     "DeadlineExceededError",
+    "Declaration",
     "Environment",
     "FetchError",
     "Invocation",
@@ -47,19 +48,76 @@ __all__ = [
     "NotFoundError",
     "ServiceError",
     "Settings",
+    "State",
     "ThrottledError",
     "ValueFormatError",
+    "cached",
     "clear",
     "client",
     "decrypt_env",
     "environment",
+    "get_app_config",
+    "get_item",
     "get_parameter",
+    "get_parameters",
+    "get_parameters_by_path",
     "get_secret",
+    "get_secrets",
     "handler",
     "invalidate",
     "invocation",
     "is_cold_start",
+    "on_restore",
+    "parameter",
+    "parameters",
+    "prime",
     "remaining_s",
     "resource",
+    "retry_on_rotation",
+    "rotation_attempts",
+    "secret",
+    "stats",
     "use_environment",
 ]
+
+# Imported when they are first asked for: each module is 0.2 ms of a cold start, and few functions use them all.
+_LATER = {
+    "Declaration": "_declarations",
+    "State": "_declarations",
+    "cached": "_api_cached",
+    "get_app_config": "_api_batches",
+    "get_item": "_api_batches",
+    "get_parameters": "_api_batches",
+    "get_parameters_by_path": "_api_batches",
+    "get_secrets": "_api_batches",
+    "on_restore": "_api_upkeep",
+    "parameter": "_declarations",
+    "parameters": "_declarations",
+    "prime": "_api_upkeep",
+    "retry_on_rotation": "_api_upkeep",
+    "rotation_attempts": "_api_upkeep",
+    "secret": "_declarations",
+    "stats": "_api_upkeep",
+}
+
+if not TYPE_CHECKING:  # to a type checker it would make every misspelt name right
+
+    def __getattr__(name: str) -> object:
+        """What is imported later, then kept here."""
+        if name not in _LATER:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        from importlib import import_module  # loaded in every process
+
+        thing = globals()[name] = getattr(import_module(f".{_LATER[name]}", __name__), name)
+        return thing
+
+    def __dir__() -> list[str]:
+        """What is imported later too."""
+        return sorted({*globals(), *_LATER})
+
+
+if init_type() == "snap-start":
+    from . import _snap_start  # hooks have to be registered before the user's
+
+    _snap_start.register()
+del init_type

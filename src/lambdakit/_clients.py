@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import threading
+from weakref import WeakSet
 
 from ._check import did_you_mean, optional_text, text
 from ._log import warn
+from ._renewal import renew_credentials, replace_connections, replace_locks
 from .exceptions import ConfigurationError, DeadlineExceededError, MissingDependencyError
 
 TYPE_CHECKING = False
@@ -29,10 +31,20 @@ class Clients:
     """One client per service, region, endpoint and options; one resource per thread and the same.
 
     Thread-safe. A hit takes no lock. Session and clients are made under one lock, because making clients on one session
-    from several threads is not safe.
+    from several threads is not safe. Modules of users hold clients: they are renewed, never exchanged.
     """
 
-    __slots__ = ("_boto3_session", "_budget", "_clients", "_local", "_lock", "_session", "_settings", "_warned")
+    __slots__ = (
+        "_boto3_session",
+        "_budget",
+        "_clients",
+        "_local",
+        "_lock",
+        "_made",
+        "_session",
+        "_settings",
+        "_warned",
+    )
 
     def __init__(self, *, settings: Settings, budget: Callable[[], float | None]) -> None:
         """Nothing is imported yet.
@@ -45,10 +57,11 @@ class Clients:
         self._budget = budget
         self._lock = threading.Lock()
         self._clients: dict[tuple[Any, ...], Any] = {}
+        self._made: WeakSet[Any] = WeakSet()  # every client that lives, also of resources and past `_MAX_CLIENTS`
         self._local = threading.local()
         self._session: Any = None
         self._boto3_session: Any = None
-        self._warned = False
+        self._warned: set[str] = set()
 
     def client(self, service: str, region: str | None, endpoint_url: str | None, config: Any) -> Any:
         key = (service, region or self._settings.region, endpoint_url, None if config is None else _options(config))
@@ -77,14 +90,12 @@ class Clients:
         if len(self._clients) >= _MAX_CLIENTS:
             # Only the reference is dropped: whoever holds the client can go on using it.
             del self._clients[next(iter(self._clients))]
-            if not self._warned:
-                self._warned = True
-                warn(
-                    "more than %d SDK clients in one environment; the oldest are dropped. Is a region, an endpoint or "
-                    "a config different at every call? The last was for %r",
-                    _MAX_CLIENTS,
-                    key[0],
-                )
+            self._warn_once(
+                "more than %d SDK clients in one environment; the oldest are dropped. Is a region, an endpoint or "
+                "a config different at every call? The last was for %r",
+                _MAX_CLIENTS,
+                key[0],
+            )
         self._clients[key] = client
 
     def _make(self, service: str, region: str | None, endpoint_url: str | None, config: Any, *, resource: bool) -> Any:
@@ -118,8 +129,9 @@ class Clients:
             ) from error
         except (botocore.exceptions.DataNotFoundError, ValueError) as error:
             raise self._explained(service, endpoint_url, error) from error
-        events = (made.meta.client if resource else made).meta.events
-        events.register("request-created", self._bound, unique_id="lambdakit-deadline")
+        client = made.meta.client if resource else made
+        client.meta.events.register("request-created", self._bound, unique_id="lambdakit-deadline")
+        self._made.add(client)
         return made
 
     def _factory(self, service: str, *, resource: bool) -> Callable[..., Any]:
@@ -180,14 +192,57 @@ class Clients:
             return ConfigurationError(f"endpoint_url={endpoint_url!r}: give a URL such as 'https://host:port'")
         return ConfigurationError(f"service={service!r}: {error}")
 
-    def close(self) -> None:
-        """Close the connections of every client. A client that somebody holds opens new ones when it is used."""
+    def renew(self) -> None:
+        """After a restore: every client connects anew and obtains its credentials anew, when it is next used.
+
+        They stay the same objects, also those of resources and those that only a user holds. Nothing is fetched here.
+        """
         with self._lock:
-            clients = list(self._clients.values())
+            clients = [*self._made]
+            self._renew_credentials(clients)
+        for client in clients:
+            client.close()
+
+    def renew_in_child(self) -> None:
+        """In a forked child, before anything else: as `renew`, without a lock that a thread of the parent may hold.
+
+        The connections of the parent go on; the child makes its own.
+        """
+        making, self._lock = self._lock.locked(), threading.Lock()
+        if making:  # by a thread that is not in this process: its session may be half made
+            self._session = None if self._session is None else type(self._session)()
+            self._boto3_session = None
+        clients = [*self._made]
+        for client in clients:
+            replace_locks(client)
+            if not replace_connections(client):
+                self._warn_once(
+                    "this botocore keeps connections where lambdakit does not find them: the forked child closes them, "
+                    "and hangs if another thread was just using them"
+                )
+                client.close()
+        self._renew_credentials(clients)
+
+    def _renew_credentials(self, clients: list[Any]) -> None:
+        if self._session is not None and not renew_credentials(self._session, clients, self._settings.region):
+            self._warn_once(
+                "this botocore keeps credentials where lambdakit does not find them: SDK clients made before a restore "
+                "or a fork go on with theirs. Make clients after it, or use another version of botocore"
+            )
+
+    def close(self) -> None:
+        """Forget every client and close its connections. One that somebody holds opens new ones when it is used."""
+        with self._lock:
+            clients = [*self._made]
             self._clients.clear()
         self._local = threading.local()
         for client in clients:
             client.close()
+
+    def _warn_once(self, message: str, *arguments: object) -> None:
+        if message not in self._warned:
+            self._warned.add(message)
+            warn(message, *arguments)
 
     def __len__(self) -> int:
         """How many clients are kept."""

@@ -3,34 +3,39 @@
 from __future__ import annotations
 
 import os
+import sys
 import threading
-from contextlib import contextmanager
 from itertools import count
 
-from ._cache import Cache
+from ._budget import Budget
+from ._check import seconds
 from ._clock import Clock
 from ._invocation import CURRENT, Invocation, start_kind
 from ._log import warn
+from ._owned import Owned
 from ._settings import BACKENDS, Settings
-from ._values import Values
 from .exceptions import ConfigurationError, LambdakitError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable
     from typing import Any
 
     from ._clients import Clients
+    from ._memory import Memory
+    from ._source import Source
+    from ._values import Values
     from .backends import Backend
 
-# What is left of an invocation for the handler to answer with, once a fetch has failed at its deadline.
-DEADLINE_MARGIN_S = 0.25
+DEADLINE_MARGIN_S = 0.25  # of an invocation, to answer with, once a fetch has failed for lack of time
+PRELOAD_S = 5.0  # half of what INIT may take
 
 
 class Environment:
     """Everything of lambdakit's that lives as long as Lambda's execution environment.
 
-    A process has one, made at first use. Tests make their own and put it in place with `use_environment`.
+    A process has one, made at first use; a forked child starts with an empty one. Tests make their own and put it in
+    place with `use_environment`.
 
     Args:
         settings: default: read from this process's environment variables.
@@ -41,106 +46,130 @@ class Environment:
             ``auto``.
 
     Attributes:
-        id: eight characters that tell this environment from others in logs.
+        id: eight characters that tell this environment from others in logs; another one after a restore.
         settings: what was read from the environment variables.
         clock: both clocks.
-        values: secrets and parameters.
+        memory: everything that is kept of values.
+        backend: called, where values are fetched from.
+        clients: the SDK clients.
         invocations: how many invocations have begun.
         pings: how many pings were answered.
     """
 
     __slots__ = (
-        "_cache",
-        "_chosen",
-        "_clients",
+        "_budget",
+        "_found",
+        "_given",
         "_init_ended",
         "_lock",
         "_numbers",
+        "_owed",
+        "_owned",
+        "_preloads",
+        "_restores",
         "_running",
+        "backend",
+        "clients",
         "clock",
         "id",
         "invocations",
+        "memory",
         "pings",
+        "reseed",
         "settings",
-        "values",
     )
+
+    backend: Source
+    clients: Clients
+    memory: Memory
 
     def __init__(
         self, *, settings: Settings | None = None, clock: Clock | None = None, backend: Backend | str | None = None
     ) -> None:
         self.settings = Settings.from_environ() if settings is None else settings
         self.clock = Clock() if clock is None else clock
+        self._given: Backend | str = self.settings.backend if backend is None else backend
+        if isinstance(self._given, str) and self._given not in BACKENDS:
+            raise ConfigurationError(
+                f"backend={self._given!r}: give one of {', '.join(BACKENDS)}, or an object that is one"
+            )
+        self._preloads: list[Any] = []
+        self._restores: list[Callable[[], object]] = []
+        self.reseed = True
+        self._found: list[str] = []
+        self._start()
+        for problem in self.settings.problems:
+            warn("%s", problem)
+
+    def _start(self) -> None:
+        """Everything that a forked child must not share with its parent."""
         self.id = os.urandom(4).hex()
         self.invocations = 0
         self.pings = 0
         self._numbers = count(1)
         self._running: list[Invocation] = []
         self._init_ended = self.clock.now()
-        self._cache = Cache(clock=self.clock)
-        chosen = self.settings.backend if backend is None else backend
-        if isinstance(chosen, str) and chosen not in BACKENDS:
-            raise ConfigurationError(f"backend={chosen!r}: give one of {', '.join(BACKENDS)}, or an object that is one")
-        self._chosen: Backend | str = chosen
-        self._lock = threading.RLock()  # making the SDK backend makes the clients
-        self._clients: Clients | None = None
-        self.values = Values(
-            cache=self._cache,
-            backend=self.backend,
-            clock=self.clock,
+        self._owed: list[Any] = []  # declared values that could not be preloaded in INIT
+        self._lock = threading.Lock()
+        self._budget = Budget(clock=self.clock, invocation=self._invocation_left_s)
+        self._owned = Owned(
             settings=self.settings,
-            remaining=self.budget_s,
+            clock=self.clock,
+            budget=self._budget,
+            backend=self._given,
+            invoking=lambda: self.current() is not None,
         )
-        for problem in self.settings.problems:
-            warn("%s", problem)
+        for name in self._found:
+            delattr(self, name)
+        self._found = []
+
+    def __getattr__(self, name: str) -> Any:
+        """What it owns, found once: afterwards it is an attribute like others."""
+        if name not in {"backend", "clients", "memory"}:
+            raise AttributeError(f"an Environment has no attribute {name!r}")
+        part = getattr(self._owned, name)
+        setattr(self, name, part)
+        self._found.append(name)
+        return part
 
     @property
-    def clients(self) -> Clients:
-        """The SDK clients."""
-        return self._clients or self._first_clients()
+    def values(self) -> Values:
+        """The single getters."""
+        return self.memory.values
 
-    def _first_clients(self) -> Clients:
-        from ._clients import Clients  # 0.2 ms; not paid where no client is made
-
-        with self._lock:
-            self._clients = self._clients or Clients(settings=self.settings, budget=self.budget_s)
-            return self._clients
-
-    def backend(self) -> Backend:
-        """Where values are fetched from. Made at the first fetch: a function without values imports none of it."""
-        chosen = self._chosen
-        if not isinstance(chosen, str):
-            return chosen
-        with self._lock:
-            chosen = self._chosen  # by now another thread may have been faster
-            made = self._named(chosen) if isinstance(chosen, str) else chosen
-            self._chosen = made
-        return made
-
-    def _named(self, name: str) -> Backend:
-        if name == "sdk":
-            return self._sdk()
-        from .backends.auto import AutoBackend  # 1.5 ms together
-        from .backends.direct import DirectBackend
-
-        shared: Any = {"settings": self.settings, "clock": self.clock, "budget": self.budget_s}
-        direct = DirectBackend(**shared)
-        if name == "direct":
-            return direct
-        auto = AutoBackend(direct=direct, sdk=self._sdk, environ=self.settings.environ)
-        if name == "auto":
-            return auto
-        from .backends.extension import ExtensionBackend
-
-        return ExtensionBackend(**shared, invoking=lambda: self.current() is not None, otherwise=auto)
-
-    def _sdk(self) -> Backend:
-        from .backends.sdk import SdkBackend  # 0.3 ms; not paid where direct does
-
-        return SdkBackend(self.clients)
-
-    def end_init(self) -> None:
-        """INIT ends here, as far as can be seen from inside: the outermost `@handler` has been applied."""
+    def declare(self, *, preload: list[Any], budget_s: float, reseed: bool) -> None:
+        """What a handler wants done in INIT. Done here under a Lambda runtime: INIT ends with the outermost handler."""
+        self._preloads += preload
+        self.reseed = self.reseed and reseed
+        if preload and budget_s and self.settings.in_lambda:
+            self._preload(preload, budget_s)
         self._init_ended = self.clock.now()
+
+    def preload(self, *items: Any, budget: float = PRELOAD_S) -> None:
+        """Fetch and open now what handlers have declared, as it happens in INIT under a Lambda runtime.
+
+        Args:
+            items: what to preload instead: declarations such as `lambdakit.secret`, functions without arguments, or
+                handlers, which stand for what they declare: tests have other environments than their imports had.
+            budget: seconds for all of it together; INIT's own limit is kept too, where this process is in INIT.
+
+        Nothing is raised but a `ConfigurationError` for an item that is none of these; what fails is logged. Since 0.1.
+        """
+        from ._preload import checked
+
+        given = [one for item in items for one in getattr(item, "__lambdakit_preload__", [item])]
+        self._preload(checked(given) if items else self._preloads, seconds("budget", budget))
+
+    def _preload(self, items: list[Any], budget_s: float) -> None:
+        from ._preload import init_left_s, owed  # 0.5 ms; not paid where nothing is declared
+
+        in_init = self.settings.in_lambda and not (self.invocations or self.pings)
+        if in_init and (self._given == "extension" or self.settings.init_type == "snap-start"):
+            # The extension serves invocations only; and what is fetched before a snapshot would be in it.
+            items, later = owed(items)
+            self._owed += later
+        limit_s = init_left_s(self.settings.init_type) if in_init else budget_s
+        self.memory.preload.run(items, min(budget_s, limit_s))
 
     def begin(self, context: Any) -> Invocation:
         """An invocation begins; pair it with `end`."""
@@ -154,12 +183,34 @@ class Environment:
         )
         self._running.append(invocation)
         invocation.token = CURRENT.set(invocation)
+        if self._owed:
+            self._pay()
         return invocation
 
     def end(self, invocation: Invocation) -> None:
         """The invocation is over, whether it returned or raised."""
-        self._running.remove(invocation)
+        if invocation in self._running:  # not in a child that was forked within it
+            self._running.remove(invocation)
         CURRENT.reset(invocation.token)
+
+    def ping(self, context: Any) -> None:
+        """A ping was recognised. It leaves the environment as ready as an invocation would."""
+        self.pings += 1
+        if self._owed:
+            invocation = Invocation(context, 0, "ping", self.clock.now(), self._init_ended)
+            self._running.append(invocation)
+            invocation.token = CURRENT.set(invocation)
+            try:
+                self._pay()
+            finally:
+                self.end(invocation)
+
+    def _pay(self) -> None:
+        """Fetch together what could not be preloaded in INIT."""
+        with self._lock:
+            owed, self._owed = self._owed, []
+        left_s = self._budget()
+        self.memory.preload.run(owed, PRELOAD_S if left_s is None else min(PRELOAD_S, left_s))
 
     def current(self) -> Invocation | None:
         """The invocation that this code runs in, or None outside one.
@@ -191,57 +242,53 @@ class Environment:
         return invocation
 
     def budget_s(self) -> float | None:
-        """Seconds that I/O may take now: the remaining time less the deadline margin. None where nothing limits it."""
+        """Seconds that I/O may take now, see `Budget`: the remaining time less the deadline margin. None: no limit."""
+        return self._budget()
+
+    def _invocation_left_s(self) -> float | None:
         invocation = self.current()
         remaining_s = None if invocation is None else invocation.remaining_s()
         return None if remaining_s is None else remaining_s - DEADLINE_MARGIN_S
 
     def close(self) -> None:
         """Drop values and close connections. The environment can be used again afterwards; it starts empty."""
-        self.values.clear()
-        if not isinstance(self._chosen, str):
-            self._chosen.close()
-        if self._clients is not None:
-            self._clients.close()
+        self._owned.close()
+
+    def on_restore(self, fn: Callable[[], object]) -> None:
+        """Call `fn` after a restore, once everything of lambdakit's is renewed."""
+        self._restores.append(fn)
+
+    def before_snapshot(self) -> None:
+        """Nothing that is secret or that would be dead afterwards goes into the snapshot."""
+        self._owned.renew()
+        import gc
+
+        gc.collect()  # values that only garbage refers to
+
+    def after_restore(self) -> None:
+        """Another environment of the same snapshot has the same memory: become one of one's own."""
+        self.id = os.urandom(4).hex()
+        self._init_ended = self.clock.now()
+        self._owned.renew()  # hooks that ran before ours may have fetched
+        if self.reseed and "random" in sys.modules:
+            sys.modules["random"].seed()
+        if "ssl" in sys.modules:
+            sys.modules["ssl"].RAND_add(os.urandom(32), 32.0)
+        for fn in self._restores:
+            try:
+                fn()
+            except Exception as error:  # noqa: BLE001 - a hook that raises would end the environment
+                warn("on_restore: %s raised %s", getattr(fn, "__qualname__", fn), type(error).__name__)
+
+    def after_fork(self) -> None:
+        """In the child: start empty. No lock and no connection of the parent's is touched."""
+        parts = self._owned.abandon()
+        self._start()
+        self._owned.adopt(parts)
 
     def __repr__(self) -> str:
         """What it holds, by number: never a value."""
-        clients = 0 if self._clients is None else len(self._clients)
         return (
             f"<Environment {self.id} invocations={self.invocations} pings={self.pings} "
-            f"backend={self.backend().name} values={len(self._cache)} clients={clients}>"
+            f"backend={self.backend().name} {self._owned!r}>"
         )
-
-
-_current: Environment | None = None
-_lock = threading.Lock()
-
-
-def environment() -> Environment:
-    """The environment of this process, made at the first call.
-
-    Thread-safe. Since 0.1.
-    """
-    return _current or _first()
-
-
-def _first() -> Environment:
-    global _current  # noqa: PLW0603 - the one piece of module state, see `use_environment`
-    with _lock:
-        _current = _current or Environment()  # another thread may have been faster
-        return _current
-
-
-@contextmanager
-def use_environment(env: Environment) -> Iterator[Environment]:
-    """Put `env` in the place of the process's environment for the length of a ``with`` block.
-
-    It nests, and restores what was there before, also when the block raises. `env` is not closed. For the whole
-    process, not for a thread: a test replaces what handlers in all its threads use. Since 0.1.
-    """
-    global _current  # noqa: PLW0603 - as above
-    before, _current = _current, env
-    try:
-        yield env
-    finally:
-        _current = before

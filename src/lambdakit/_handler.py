@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from functools import partial, update_wrapper
 
-from . import _environment
+from . import _current
+from ._check import flag, seconds
+from ._environment import PRELOAD_S
 from ._invocation import CURRENT
 from ._log import warn
 from ._warmup import recognise
@@ -12,8 +14,10 @@ from .exceptions import ConfigurationError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from typing import Any, ParamSpec, Protocol, TypeVar, overload
+
+    from ._declared import Declared as Declaration
 
     P = ParamSpec("P")
     R = TypeVar("R")
@@ -29,14 +33,44 @@ _CO_COROUTINE = 0x80  # inspect.CO_COROUTINE, without the 5 ms of importing insp
 if TYPE_CHECKING:
 
     @overload
-    def handler(fn: type[_Instance[P, R]], /, *, warmup: bool | Ping = True) -> Callable[P, R]: ...
+    def handler(
+        fn: type[_Instance[P, R]],
+        /,
+        *,
+        warmup: bool | Ping = True,
+        preload: Iterable[Declaration | Callable[[], object]] = (),
+        preload_budget: float = 5.0,
+        reseed: bool = True,
+    ) -> Callable[P, R]: ...
     @overload
-    def handler(fn: Callable[P, R], /, *, warmup: bool | Ping = True) -> Callable[P, R]: ...
+    def handler(
+        fn: Callable[P, R],
+        /,
+        *,
+        warmup: bool | Ping = True,
+        preload: Iterable[Declaration | Callable[[], object]] = (),
+        preload_budget: float = 5.0,
+        reseed: bool = True,
+    ) -> Callable[P, R]: ...
     @overload
-    def handler(*, warmup: bool | Ping = True) -> Callable[[Callable[P, R]], Callable[P, R]]: ...
+    def handler(
+        *,
+        warmup: bool | Ping = True,
+        preload: Iterable[Declaration | Callable[[], object]] = (),
+        preload_budget: float = 5.0,
+        reseed: bool = True,
+    ) -> Callable[[Callable[P, R]], Callable[P, R]]: ...
 
 
-def handler(fn: Any = None, /, *, warmup: Any = True) -> Any:
+def handler(
+    fn: Any = None,
+    /,
+    *,
+    warmup: Any = True,
+    preload: Any = (),
+    preload_budget: float = PRELOAD_S,
+    reseed: bool = True,
+) -> Any:
     """Make a function the handler of a Lambda function: ``@handler``, or ``@handler(...)`` with options.
 
     Pings are answered before any code of the handler runs. Every other event is an invocation, which
@@ -49,19 +83,38 @@ def handler(fn: Any = None, /, *, warmup: Any = True) -> Any:
         warmup: True: the pings that `lambdakit` knows are recognised (lambda-warmer, serverless-plugin-warmup, Thundra,
             Zappa). False: every event reaches the handler. A callable: it gets event and context instead of the
             built-in recognition, and whatever it returns that is true makes the event a ping; if it raises, it is none.
+        preload: what is fetched and opened in INIT, at once and together: declarations (`secret`, `parameter`,
+            `parameters`) and functions without arguments, such as ``lambda: lambdakit.client("dynamodb")``. Under a
+            Lambda runtime only, when the handler is decorated: importing a handler in a test does nothing, see
+            `Environment.preload`. With the extension as backend, and under SnapStart, values wait for the first
+            invocation. What fails is logged and never raised here: an error that will not pass by itself is raised at
+            the first use of the value, anything else is tried again there.
+        preload_budget: seconds for all of `preload`, 0 for none of it. What INIT's limit of 10 s leaves is kept too.
+        reseed: seed `random` anew after a SnapStart restore, since all environments of a snapshot have its state. False
+            leaves it alone.
 
     Returns:
         A callable of the same signature. A ping is answered with ``{"ping": dialect, "environment": id}``.
 
     Raises:
-        ConfigurationError: `fn` cannot be called or is a coroutine function, or `warmup` is none of the above.
+        ConfigurationError: `fn` cannot be called or is a coroutine function, or an option is none of the above.
 
     Since 0.1.
     """
-    if fn is None:
-        _predicate(warmup)  # a wrong option is an error where it stands
-        return partial(handler, warmup=warmup)
-    return _decorate(fn, _predicate(warmup))
+    ping = _predicate(warmup)  # a wrong option is an error where it stands
+    items = _items(preload) if preload != () else []
+    options = {
+        "preload": items,
+        "budget_s": seconds("preload_budget", preload_budget),
+        "reseed": flag("reseed", reseed),
+    }
+    return partial(_decorate, ping=ping, options=options) if fn is None else _decorate(fn, ping=ping, options=options)
+
+
+def _items(preload: Any) -> list[Any]:
+    from ._preload import checked  # 0.5 ms; not paid where nothing is declared
+
+    return checked(preload)
 
 
 def _predicate(warmup: Any) -> Callable[[Any, Any], Any] | None:
@@ -83,7 +136,7 @@ def _predicate(warmup: Any) -> Callable[[Any, Any], Any] | None:
     return custom
 
 
-def _decorate(given: Any, ping: Callable[[Any, Any], Any] | None) -> Any:
+def _decorate(given: Any, /, *, ping: Callable[[Any, Any], Any] | None, options: dict[str, Any]) -> Any:
     fn = _instance(given) if isinstance(given, type) else given
     if not callable(fn):
         raise ConfigurationError(f"handler: give a function or another callable, not {type(given).__name__}")
@@ -102,12 +155,12 @@ def _decorate(given: Any, ping: Callable[[Any, Any], Any] | None) -> Any:
             event, context = _event_and_context(args, kwargs, in_class=in_class)
         else:
             event, context = args
-        env = _environment.environment()
+        env = _current.environment()
         running = CURRENT.get()
         if running is not None and running.context is context and context is not None:
             return fn(*args, **kwargs)  # a decorated handler that calls another is one invocation
         if ping is not None and (dialect := ping(event, context)):
-            env.pings += 1
+            env.ping(context)
             return {"ping": dialect, "environment": env.id}
         invocation = env.begin(context)
         try:
@@ -116,7 +169,8 @@ def _decorate(given: Any, ping: Callable[[Any, Any], Any] | None) -> Any:
             env.end(invocation)
 
     update_wrapper(wrapper, given)
-    _environment.environment().end_init()
+    wrapper.__lambdakit_preload__ = options["preload"]  # type: ignore[attr-defined] # for `Environment.preload`
+    _current.environment().declare(**options)
     return wrapper
 
 

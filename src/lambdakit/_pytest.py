@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from ._environment import Environment, use_environment
+from ._current import use_environment
+from ._environment import Environment
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

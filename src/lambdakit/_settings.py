@@ -10,6 +10,10 @@ if TYPE_CHECKING:
 
 TTL_S = 300.0  # as the AWS extension and Powertools' neighbours have it: a rotation is seen within five minutes
 
+MAX_ENTRIES = 1_000  # as the AWS extension's cache; a function that needs more names is reading a database
+MAX_BYTES = 8 * 1024 * 1024  # a sixteenth of the smallest function; 128 secrets of the largest size
+STALE_TTL_S = 3600.0  # an outage of a service of AWS is over within the hour, or known to everyone
+
 BACKENDS = ("auto", "direct", "sdk", "extension")
 
 # With one of these set, the retries of SDK clients are the user's choice, made for all SDKs at once.
@@ -28,6 +32,10 @@ class Settings:
         in_lambda: True under a Lambda runtime (``AWS_LAMBDA_RUNTIME_API`` is set): real, local or emulated.
         ttl_s: the default of every ``ttl=``, in seconds.
         retries_chosen: True if the user has chosen the SDK's retries by environment variables.
+        stale_ttl_s: the default of every ``stale_ttl=``, in seconds.
+        max_entries: how many values are kept.
+        max_bytes: how many bytes they may have together.
+        processes: how many processes of Lambda's Managed Instances share this machine, or None elsewhere.
         problems: what was malformed, a sentence each; the environment logs them once.
     """
 
@@ -37,9 +45,13 @@ class Settings:
         "function_name",
         "in_lambda",
         "init_type",
+        "max_bytes",
+        "max_entries",
         "problems",
+        "processes",
         "region",
         "retries_chosen",
+        "stale_ttl_s",
         "ttl_s",
     )
 
@@ -53,6 +65,10 @@ class Settings:
         init_type: str | None = None,
         in_lambda: bool = False,
         ttl_s: float = TTL_S,
+        stale_ttl_s: float = STALE_TTL_S,
+        max_entries: int = MAX_ENTRIES,
+        max_bytes: int = MAX_BYTES,
+        processes: int | None = None,
         retries_chosen: bool = False,
         problems: tuple[str, ...] = (),
     ) -> None:
@@ -63,6 +79,10 @@ class Settings:
         self.init_type = init_type
         self.in_lambda = in_lambda
         self.ttl_s = ttl_s
+        self.stale_ttl_s = stale_ttl_s
+        self.max_entries = max_entries
+        self.max_bytes = max_bytes
+        self.processes = processes
         self.retries_chosen = retries_chosen
         self.problems = problems
 
@@ -81,6 +101,10 @@ class Settings:
             init_type=environ.get("AWS_LAMBDA_INITIALIZATION_TYPE") or None,
             in_lambda=bool(environ.get("AWS_LAMBDA_RUNTIME_API")),
             ttl_s=_seconds(environ, "LAMBDAKIT_TTL", TTL_S, problems),
+            stale_ttl_s=_seconds(environ, "LAMBDAKIT_STALE_TTL", STALE_TTL_S, problems),
+            max_entries=_whole(environ, "LAMBDAKIT_MAX_ENTRIES", MAX_ENTRIES, problems),
+            max_bytes=_whole(environ, "LAMBDAKIT_MAX_BYTES", MAX_BYTES, problems),
+            processes=_whole(environ, "AWS_LAMBDA_MAX_CONCURRENCY", 0, problems) or None,
             retries_chosen=any(environ.get(name) for name in _RETRY_VARIABLES),
             problems=tuple(problems),
         )
@@ -89,6 +113,11 @@ class Settings:
         """Every setting by name; `environ` holds credentials and is left out."""
         names = [name for name in self.__slots__ if name != "environ"]
         return f"Settings({', '.join(f'{name}={getattr(self, name)!r}' for name in names)})"
+
+
+def init_type() -> str | None:
+    """Lambda's own word for how this process came to be, or None outside Lambda; before there is an environment."""
+    return os.environ.get("AWS_LAMBDA_INITIALIZATION_TYPE") or None
 
 
 def _seconds(environ: Mapping[str, str], name: str, default: float, problems: list[str]) -> float:
@@ -102,6 +131,16 @@ def _seconds(environ: Mapping[str, str], name: str, default: float, problems: li
     if 0.0 <= value < float("inf"):
         return value
     problems.append(f"{name}={text!r} is not a number of seconds >= 0; using the default, {default:g}")
+    return default
+
+
+def _whole(environ: Mapping[str, str], name: str, default: int, problems: list[str]) -> int:
+    text = environ.get(name, "").strip()
+    if not text:
+        return default
+    if text.isdecimal() and text.isascii():
+        return int(text)
+    problems.append(f"{name}={text!r} is not a whole number >= 0; using the default, {default}")
     return default
 
 

@@ -8,10 +8,10 @@ from .exceptions import ConfigurationError, ValueFormatError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from typing import Any
 
-    from ._cache import Cache, Entry
+    from ._cache import Cache
+    from ._entries import Entry
 
 _SCALARS = (str, int, float, bool, type(None))
 
@@ -30,7 +30,6 @@ def apply(
     entry: Entry,
     transform: Any,
     field: str | None,
-    remaining: Callable[[], float | None],
 ) -> Any:
     """The value of `entry` for one reader.
 
@@ -43,15 +42,12 @@ def apply(
         entry: the stored value.
         transform: as `check` allows it.
         field: take this entry of the JSON object first, or None for the whole value.
-        remaining: seconds that the reader may wait for somebody else's run of a callable.
 
     Raises:
         ValueFormatError: the value is not what the transform expects.
     """
     if callable(transform):
-        return cache.derive(
-            entry, (field, transform), lambda: transform(_field(key, entry, field)), remaining=remaining
-        )
+        return cache.derive(entry, (field, transform), lambda: transform(_field(key, entry, field)))
     if field is None:
         return _json(key, entry.value) if transform == "json" else _binary(key, entry.value)
     value = _field(key, entry, field)
@@ -76,7 +72,7 @@ def _field(key: tuple[Any, ...], entry: Entry, field: str | None) -> Any:
             f"field={field!r}: {_what(key)} has no such entry (it has {len(document)} others)"
         ) from None
     if isinstance(value, _SCALARS):
-        entry.derived[field] = value
+        entry.derive(field, value)
     return value
 
 

@@ -8,6 +8,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AccessDeniedError",
+    "BatchError",
     "ConfigurationError",
     "DeadlineExceededError",
     "FetchError",
@@ -19,6 +20,9 @@ __all__ = [
     "ThrottledError",
     "ValueFormatError",
 ]
+
+
+_SHOWN = 5  # names in a message
 
 
 class LambdakitError(Exception):
@@ -110,6 +114,38 @@ class NetworkError(FetchError):
     """No answer came: the connection could not be made, was lost, or timed out."""
 
     retryable = True
+
+
+class BatchError(LambdakitError):
+    """Some of several values could not be fetched.
+
+    Attributes:
+        errors: the exception of each name that failed.
+        values: the value of each name that did not: nothing that arrived is lost.
+        retryable: True if the same call may succeed later, for every name that failed.
+    """
+
+    def __init__(self, errors: dict[str, Exception], values: dict[str, Any]) -> None:
+        shown = ", ".join(f"{name!r} ({type(error).__name__})" for name, error in list(errors.items())[:_SHOWN])
+        more = f" and {len(errors) - _SHOWN} more" if len(errors) > _SHOWN else ""
+        super().__init__(
+            f"{len(errors)} of {len(errors) + len(values)} values could not be fetched: {shown}{more}. "
+            "`errors` says why, `values` has the others; on_error='omit' leaves out what fails"
+        )
+        self.errors = errors
+        self.values = values
+
+    @property
+    def retryable(self) -> bool:
+        """Whether every error is."""
+        return all(
+            isinstance(error, DeadlineExceededError) or getattr(error, "retryable", False)
+            for error in self.errors.values()
+        )
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle by attributes."""
+        return (type(self), (self.errors, self.values))
 
 
 def _rebuild(cls: type[FetchError], message: str, attributes: dict[str, Any]) -> FetchError:

@@ -61,10 +61,25 @@ class Answering:
                 connection, _ = self._socket.accept()
             except OSError:
                 return
-            self.received.append(connection.recv(65536))
+            self.received.append(_request(connection))
             answer = self._answers.pop(0) if len(self._answers) > 1 else self._answers[0]
             if answer is ...:
                 self._silent.append(connection)
                 continue
             with connection:
                 connection.sendall(answer or b"")
+
+
+def _request(connection: socket.socket) -> bytes:
+    """A whole request: a client may send head and body one after the other. What is cut short is taken as it is."""
+    connection.settimeout(10)
+    received = b""
+    while True:
+        head, end, body = received.partition(b"\r\n\r\n")
+        length = next((line[15:] for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:")), b"0")
+        if end and len(body) >= int(length):
+            return received
+        piece = connection.recv(65536)
+        if not piece:
+            return received
+        received += piece

@@ -1,13 +1,16 @@
 """When `auto` is direct."""
 
+import os
 from pathlib import Path
+from typing import Any
 
 import boto3
 import pytest
 
 import lambdakit
+from answering import Answering, aws_json
 from lambdakit import Environment
-from lambdakit.backends.choice import against_direct
+from lambdakit.backends.choice import against_direct, against_direct_table
 
 LAMBDA = {
     "HOME": "/nowhere",
@@ -132,3 +135,80 @@ def test_auto_really_takes_the_sdk(aws: boto3.session.Session, monkeypatch: pyte
             assert [lambdakit.get_secret("x", ttl=0) for _ in range(2)] == ["1", "1"]
             assert len(env.clients) == clients
         env.close()
+
+
+TABLE_ARN = "arn:aws:dynamodb:eu-west-1:123456789012:table/orders"
+CONTAINER = {"AWS_ACCESS_KEY_ID": "", "AWS_CONTAINER_CREDENTIALS_FULL_URI": "http://127.0.0.1/x"}
+
+
+@pytest.mark.parametrize(
+    ("variables", "table", "reason"),
+    [
+        ({}, "orders", None),
+        ({"AWS_ACCOUNT_ID_ENDPOINT_MODE": "Preferred"}, "orders", None),
+        ({"AWS_ACCOUNT_ID_ENDPOINT_MODE": "required"}, "orders", "AWS_ACCOUNT_ID_ENDPOINT_MODE is set"),
+        ({"AWS_ACCOUNT_ID_ENDPOINT_MODE": "typo"}, "orders", "AWS_ACCOUNT_ID_ENDPOINT_MODE is set"),
+        ({"AWS_ACCOUNT_ID": "123456789012"}, "orders", "AWS_ACCOUNT_ID is set"),
+        ({"AWS_ACCOUNT_ID": "123456789012", "AWS_ACCOUNT_ID_ENDPOINT_MODE": "Disabled"}, "orders", None),
+        ({}, TABLE_ARN, "an ARN names its account"),
+        ({"AWS_ACCOUNT_ID_ENDPOINT_MODE": "disabled"}, TABLE_ARN, None),
+        (CONTAINER, "orders", "a container's credentials may name their account"),
+        (CONTAINER | {"AWS_ACCOUNT_ID_ENDPOINT_MODE": "disabled"}, "orders", None),
+        ({"AWS_ENDPOINT_DISCOVERY_ENABLED": "True"}, "orders", "AWS_ENDPOINT_DISCOVERY_ENABLED is set"),
+        (
+            {"AWS_ENDPOINT_DISCOVERY_ENABLED": "true", "AWS_ACCOUNT_ID_ENDPOINT_MODE": "disabled"},
+            "orders",
+            "AWS_ENDPOINT_DISCOVERY_ENABLED is set",
+        ),
+        ({"AWS_ENDPOINT_DISCOVERY_ENABLED": "Auto"}, "orders", None),
+        ({"AWS_ENDPOINT_DISCOVERY_ENABLED": "false"}, "orders", None),
+    ],
+)
+def test_an_endpoint_for_each_account_decides_for_the_sdk(
+    variables: dict[str, str], table: str, reason: str | None
+) -> None:
+    """Of DynamoDB, where botocore would know the account."""
+    assert against_direct_table(LAMBDA | variables, table) == reason
+
+
+class SentError(Exception):
+    """Instead of sending it."""
+
+
+@pytest.mark.parametrize("mode", ["", "preferred", "disabled"])
+@pytest.mark.parametrize("account", ["", "123456789012"])
+@pytest.mark.parametrize("table", ["orders", TABLE_ARN])
+def test_where_direct_is_taken_a_client_asks_the_endpoint_of_the_region(
+    mode: str, account: str, table: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever the variables: either is it so, or the SDK is taken."""
+    import botocore.session
+
+    monkeypatch.setenv("AWS_ACCOUNT_ID", account)
+    if mode:
+        monkeypatch.setenv("AWS_ACCOUNT_ID_ENDPOINT_MODE", mode)
+    client = botocore.session.Session().create_client("dynamodb", "eu-west-1")
+    sent: list[str] = []
+
+    def stop(request: Any, **_: object) -> None:
+        sent.append(request.url)
+        raise SentError
+
+    client.meta.events.register("before-send", stop)
+    with pytest.raises(SentError):
+        client.get_item(TableName=table, Key={"id": {"S": "x"}})
+    direct = against_direct_table(os.environ, table) is None
+    assert (sent == ["https://dynamodb.eu-west-1.amazonaws.com/"]) is direct
+    assert direct or sent == ["https://123456789012.ddb.eu-west-1.amazonaws.com/"]
+
+
+def test_auto_asks_botocore_for_an_item_of_an_account(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And direct where no account is known; a region that direct does not know is the SDK's as well."""
+    key = {"id": {"S": "x"}}
+    with Answering(aws_json(200, {"Item": {}})) as server:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", server.url)
+        for table, region, clients in (("t", None, 0), (TABLE_ARN, None, 1), ("t", "aws-global", 1)):
+            with lambdakit.use_environment(Environment()) as env:
+                assert env.backend().get_item(table, key, region=region, consistent=False) == "{}"
+                assert len(env.clients) == clients
+            env.close()

@@ -13,6 +13,7 @@ from typing import Any
 
 import boto3
 import pytest
+from botocore.retries.standard import ExponentialBackoff
 
 import lambdakit
 from answering import Answering, RunningContext, aws_json
@@ -326,6 +327,73 @@ def test_nothing_planted_is_logged_or_shown(
             repr(part) for part in (env, backend, backend._signer, backend._credentials, backend._transport)
         )
         assert [secret for secret in PLANTED if secret in shown] == []
+
+
+REQUESTS: dict[str, Callable[[Any], Any]] = {
+    "GetSecretValue": lambda backend: backend.get_secret("a", region=None, version_id="v" * 32, version_stage="S"),
+    "BatchGetSecretValue": lambda backend: backend.get_secrets(["a", "ü"], region=None),
+    "GetParameter": lambda backend: backend.get_parameter("/a:1", region="us-east-1", decrypt=True),
+    "GetParameters": lambda backend: backend.get_parameters(["/a", "/b:1"], region=None, decrypt=False),
+    "GetParametersByPath": lambda backend: backend.get_parameters_by_path(
+        "/a", region=None, recursive=True, decrypt=True
+    ),
+    "Decrypt": lambda backend: backend.decrypt("NAME", ciphertext="AP8=", context={"a": "b"}),
+    "StartConfigurationSession": lambda backend: backend.start_configuration_session("a", "b/c", "ü", region=None),
+    "GetLatestConfiguration": lambda backend: backend.get_latest_configuration(
+        "to+ken/ü==&a b", name="a/b/c", region="us-east-1"
+    ),
+    "GetItem": lambda backend: backend.get_item(
+        "orders", {"id": {"B": "AP8="}, "at": {"N": "1"}, "of": {"S": "ü"}}, region=None, consistent=True
+    ),
+}
+
+
+@pytest.mark.parametrize("operation", REQUESTS)
+def test_what_is_sent_is_what_the_sdk_sends(operation: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Method, path and query, target, media type, scope of the signature, and the document."""
+    sent: list[Any] = []
+    with Answering(aws_json(400, {"__type": "Stop"})) as server:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", f"{server.url}/base")
+        for name in ("direct", "sdk"):
+            with lambdakit.use_environment(Environment(backend=name)) as env, pytest.raises(FetchError):
+                REQUESTS[operation](env.backend())
+            env.close()
+    for request in server.received:
+        head, _, body = request.partition(b"\r\n\r\n")
+        start, *lines = head.decode().split("\r\n")
+        headers = {key.lower(): value for key, value in (line.split(": ", 1) for line in lines)}
+        scope = headers["authorization"].partition("/")[2].partition(",")[0].partition("/")[2]
+        document = json.loads(body) if body else None
+        sent.append((start, headers.get("x-amz-target"), headers.get("content-type"), scope, document))
+    direct, sdk = sent
+    assert direct == sdk
+    assert operation in {(direct[1] or "").rpartition(".")[2], "StartConfigurationSession", "GetLatestConfiguration"}
+
+
+def test_dynamodb_waits_half_as_long(direct: Callable[[str], Environment], waits: list[float]) -> None:
+    """As in botocore: 25 ms are the base of its back-off, where 50 are that of other services."""
+    assert ExponentialBackoff._SERVICE_BACKOFF_CONFIG["dynamodb"] == {"non_throttling_base_scale": 0.025}
+    with Answering(aws_json(500, b"")) as server, lambdakit.use_environment(direct(server.url)) as env:
+        backend: Any = env.backend()
+        for _ in range(2):
+            waits.clear()
+            for call in ("GetItem", "GetParameters"):
+                with pytest.raises(ServiceError):
+                    REQUESTS[call](backend)
+            for retries in backend._retries.values():
+                retries.draw = lambda: 1.0
+    assert waits == [0.025, 0.05, 0.05, 0.1]
+
+
+@pytest.mark.parametrize("operation", ["BatchGetSecretValue", "GetLatestConfiguration", "GetItem"])
+def test_every_operation_is_sent_again_after_a_fault(
+    operation: str, direct: Callable[[str], Environment], waits: list[float]
+) -> None:
+    """All of them only read, and a token that a lost request did not use up still serves."""
+    with Answering(None, aws_json(503, b""), aws_json(400, {"__type": "Stop"})) as server:
+        with lambdakit.use_environment(direct(server.url)) as env, pytest.raises(FetchError, match="Stop"):
+            REQUESTS[operation](env.backend())
+        assert (server.requests, len(waits)) == (3, 2)
 
 
 def test_a_direct_fetch_imports_no_third_party_module(aws: boto3.session.Session, moto_url: str) -> None:

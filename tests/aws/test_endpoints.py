@@ -13,6 +13,7 @@ import botocore.session
 import pytest
 from botocore.awsrequest import _urljoin
 from botocore.configprovider import ConfiguredEndpointProvider
+from botocore.exceptions import EndpointProviderError
 from botocore.utils import ensure_boolean, is_valid_endpoint_url
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -23,13 +24,16 @@ from lambdakit.exceptions import ConfigurationError
 if TYPE_CHECKING:
     from typing import Any
 
-SERVICES = ["secretsmanager", "ssm", "kms", "lambda"]
+SERVICES = ["secretsmanager", "ssm", "kms", "lambda", "appconfigdata", "dynamodb"]
 VARIABLES = {
     "secretsmanager": "AWS_ENDPOINT_URL_SECRETS_MANAGER",
     "ssm": "AWS_ENDPOINT_URL_SSM",
     "kms": "AWS_ENDPOINT_URL_KMS",
     "lambda": "AWS_ENDPOINT_URL_LAMBDA",
+    "appconfigdata": "AWS_ENDPOINT_URL_APPCONFIGDATA",
+    "dynamodb": "AWS_ENDPOINT_URL_DYNAMODB",
 }
+PATHS = {"lambda": "/2015-03-31/functions/f/invocations", "appconfigdata": "/configuration?configuration_token=a"}
 PARTITIONS = json.loads((Path(botocore.__file__).parent / "data" / "partitions.json").read_text())["partitions"]
 WORDS = st.text("abcdefghijklmnopqrstuvwxyz", min_size=1, max_size=8)
 URLS = st.sampled_from(
@@ -70,6 +74,7 @@ def test_in_every_region_the_url_is_that_of_a_client(service: str, session: Any)
             continue
         assert (client.meta.endpoint_url, client.meta.region_name) == (ours.url, ours.region)
         assert (f"https://{ours.host}", 443, "", ours.host) == (ours.url, ours.port, ours.path, ours.authority)
+    left.discard("local")  # DynamoDB's, on the machine itself
     assert not {region for region in left if not region.endswith("-global") and "fips" not in region.lower()}
 
 
@@ -84,6 +89,8 @@ def test_requests_go_where_the_endpoint_says(service: str, partition: dict[str, 
         "ssm": lambda: client.get_parameter(Name="a"),
         "kms": lambda: client.decrypt(CiphertextBlob=b"a"),
         "lambda": lambda: client.invoke(FunctionName="f"),
+        "appconfigdata": lambda: client.get_latest_configuration(ConfigurationToken="a"),
+        "dynamodb": lambda: client.get_item(TableName="a", Key={"a": {"S": "a"}}),
     }
     sent: list[str] = []
 
@@ -99,8 +106,7 @@ def test_requests_go_where_the_endpoint_says(service: str, partition: dict[str, 
         called[service]()
     ours = endpoint(service, region, {})
     assert ours is not None
-    path = "/2015-03-31/functions/f/invocations" if service == "lambda" else "/"
-    assert [ours.url + ours.target(path)] == sent
+    assert [ours.url + ours.target(PATHS.get(service, "/"))] == sent
 
 
 @given(
@@ -157,7 +163,7 @@ def test_the_longest_region_is_a_label_of_63_characters() -> None:
 
 
 def test_other_services_are_left_to_the_sdk() -> None:
-    """Only the four services have a place here, configured or not."""
+    """Only the six services have a place here, configured or not."""
     assert endpoint("s3", "eu-west-1", {"AWS_ENDPOINT_URL": "http://localhost:4566"}) is None
 
 
@@ -202,7 +208,8 @@ def test_configured_urls_are_those_of_a_client(
     client = boto_session().create_client(service, region)
     ours = endpoint(service, region, environ)
     if ours is None:
-        assert client.meta.endpoint_url == f"https://{service}.local.amazonaws.com"
+        local = "http://localhost:8000" if service == "dynamodb" else f"https://{service}.local.amazonaws.com"
+        assert client.meta.endpoint_url == local
     else:
         assert (client.meta.endpoint_url, client.meta.region_name) == (ours.url, ours.region)
 
@@ -315,6 +322,20 @@ def test_no_host_is_taken_that_botocore_refuses(session: Any, rest: str) -> None
 def test_what_botocore_alone_defines_is_left_to_it(url: str) -> None:
     """A user, a query, a fragment, an escape: valid, too rare to be done twice."""
     assert endpoint("ssm", "eu-west-1", {"AWS_ENDPOINT_URL": url}) is None
+
+
+@pytest.mark.parametrize(
+    "url", ["https://dynamodb.eu-west-1.api.aws", "HTTPS://DynamoDB.eu-west-1.api.aws/", "https://dynamodb.test"]
+)
+def test_a_name_of_dynamodbs_own_is_left_to_botocore(url: str, session: Any) -> None:
+    """It refuses the dual-stack one; of other services, such names are taken."""
+    assert endpoint("dynamodb", "eu-west-1", {"AWS_ENDPOINT_URL": url}) is None
+    assert endpoint("ssm", "eu-west-1", {"AWS_ENDPOINT_URL": url}) is not None
+    assert endpoint("dynamodb", "eu-west-1", {"AWS_ENDPOINT_URL": "https://vpce-1.dynamodb.test"}) is not None
+    if url == "https://dynamodb.eu-west-1.api.aws":
+        client = session.create_client("dynamodb", "eu-west-1", endpoint_url=url)
+        with pytest.raises(EndpointProviderError, match="not supported for dual-stack"):
+            client.get_item(TableName="a", Key={"a": {"S": "a"}})
 
 
 @pytest.mark.parametrize("region", ["12", "-a", "a-", "a.b", "a b", "a" * 64, "é", "us-east-1-fips", "aws-global"])

@@ -81,6 +81,91 @@ def test_another_region_is_not_its_business(env: Environment, server: Extension,
     assert server.asked == 1
 
 
+def test_a_batch_is_asked_for_one_by_one(env: Environment, server: Extension, aws: boto3.session.Session) -> None:
+    """Its cache is on this machine; a refusal is that of one name."""
+    aws.client("ssm").put_parameter(Name="/y", Value="2", Type="String")
+    env.begin(FakeContext())
+    backend = env.backend()
+    secrets = backend.get_secrets(["x", "missing"], region="eu-west-1")
+    parameters = backend.get_parameters(["/x", "/missing", "/y"], region=None, decrypt=False)
+    assert (server.asked, server.answered) == (5, 5)
+    for found, name, operation in (
+        (secrets, "missing", "GetSecretValue"),
+        (parameters, "/missing", "GetParameter"),
+    ):
+        error = found.pop(name)
+        assert isinstance(error, lambdakit.NotFoundError)
+        assert (error.name, error.operation) == (name, operation)
+    assert {name: value[0] for name, value in secrets.items() if isinstance(value, tuple)} == {"x": "1"}
+    assert parameters == {"/x": ("1", "1"), "/y": ("2", "1")}
+
+
+def test_a_batch_is_not_divided(env: Environment, server: Extension) -> None:
+    """As soon as one of it has to come from the other backend, all of it does: outside an invocation, not ready."""
+    backend = env.backend()
+    assert backend.get_secrets(["x", "missing"], region=None)["x"][0] == "1"  # type: ignore[index]
+    assert server.asked == 0
+    env.begin(FakeContext())
+
+    def not_ready_at_the_second(_: Any) -> bool:
+        server.ready = server.asked % 2 == 1
+        return False
+
+    server.fault = not_ready_at_the_second
+    error = backend.get_secrets(["x", "missing"], region=None)["missing"]
+    assert isinstance(error, lambdakit.NotFoundError)
+    assert (server.asked, server.answered, error.operation) == (2, 1, "BatchGetSecretValue")
+    found = backend.get_parameters(["/x", "/missing"], region=None, decrypt=True)
+    error = found["/missing"]
+    assert isinstance(error, lambdakit.NotFoundError)
+    assert (server.asked, server.answered, error.operation) == (4, 2, "GetParameters")
+    assert found["/x"] == ("1", "1")
+
+
+@pytest.mark.parametrize(
+    ("answer", "kind"),
+    [(aws_json(502, b"upstream"), lambdakit.ServiceError), (None, lambdakit.NetworkError)],
+)
+def test_what_may_pass_is_the_error_of_one_name_too(
+    answer: bytes | None, kind: type[lambdakit.FetchError], env: Environment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So that the others arrive."""
+    with Answering(answer, aws_json(200, {"SecretString": "1"})) as server:
+        monkeypatch.setenv("PARAMETERS_SECRETS_EXTENSION_HTTP_PORT", server.url.rpartition(":")[2])
+        env.begin(FakeContext())
+        found = env.backend().get_secrets(["a", "b"], region=None)
+        assert (type(found["a"]), found["b"]) == (kind, ("1", None))
+
+
+def test_a_batch_ends_with_the_budget(env: Environment, monkeypatch: pytest.MonkeyPatch) -> None:
+    """DeadlineExceededError is nobody's own."""
+    with Answering(...) as server:
+        monkeypatch.setenv("PARAMETERS_SECRETS_EXTENSION_HTTP_PORT", server.url.rpartition(":")[2])
+        env.begin(RunningContext(remaining_s=0.3))  # of which 0.05 may be used
+        with pytest.raises(lambdakit.DeadlineExceededError):
+            env.backend().get_secrets(["a", "b"], region=None)
+        assert server.requests == 1
+
+
+def test_what_it_has_not_goes_to_the_other_backend(
+    env: Environment, server: Extension, aws: boto3.session.Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Paths, configurations, items: it is not asked for them; a forced fetch asks the other one for all."""
+    env.begin(FakeContext())
+    backend = env.backend()
+    assert backend.get_parameters_by_path("/", region=None, recursive=True, decrypt=True) == {"/x": ("1", "1")}
+    with Answering(aws_json(200, {"InitialConfigurationToken": "t", "Item": {}})) as other:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", other.url)
+        assert backend.start_configuration_session("a", "b", "c", region=None) == "t"
+        assert backend.get_item("t", {"id": {"S": "x"}}, region=None, consistent=True) == "{}"
+        with pytest.raises(lambdakit.ServiceError):
+            backend.get_latest_configuration("t", name="a/b/c", region=None)
+        assert other.requests == 3
+    assert server.asked == 0
+    assert backend.origin.name == "direct"
+    assert backend.origin.origin is backend.origin
+
+
 @pytest.mark.parametrize(
     ("answer", "kind", "code"),
     [
@@ -89,6 +174,11 @@ def test_another_region_is_not_its_business(env: Environment, server: Extension,
             aws_json(400, b"operation error: AccessDeniedException: planted"),
             lambdakit.AccessDeniedError,
             "AccessDeniedException",
+        ),
+        (
+            aws_json(400, b"operation error: InternalServiceError: planted"),
+            lambdakit.ServiceError,
+            "InternalServiceError",
         ),
         (aws_json(429, b"too many connections"), lambdakit.ThrottledError, None),
         (aws_json(502, b"upstream"), lambdakit.ServiceError, None),

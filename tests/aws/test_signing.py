@@ -186,6 +186,16 @@ def test_it_is_what_add_auth_itself_does_now() -> None:
     [
         ("secretsmanager", lambda client: client.get_secret_value(SecretId="prod/db", VersionStage="AWSCURRENT")),
         ("ssm", lambda client: client.get_parameters(Names=["/shop/flags", "/é"], WithDecryption=True)),
+        ("secretsmanager", lambda client: client.batch_get_secret_value(SecretIdList=["a", "b"], NextToken="t")),
+        ("ssm", lambda client: client.get_parameters_by_path(Path="/é", Recursive=True, MaxResults=10, NextToken="t")),
+        (
+            "appconfigdata",
+            lambda client: client.start_configuration_session(
+                ApplicationIdentifier="a", EnvironmentIdentifier="b", ConfigurationProfileIdentifier="é"
+            ),
+        ),
+        ("appconfigdata", lambda client: client.get_latest_configuration(ConfigurationToken="a+b/c== &é")),
+        ("dynamodb", lambda client: client.get_item(TableName="t", Key={"id": {"B": b"\0"}}, ConsistentRead=True)),
         ("kms", lambda client: client.decrypt(CiphertextBlob=b"\0\1", EncryptionContext={"a": "b"})),
         ("lambda", lambda client: client.invoke(FunctionName="f", Payload=b"{}", Qualifier="a b")),
         (
@@ -199,7 +209,7 @@ def test_it_is_what_add_auth_itself_does_now() -> None:
     ],
 )
 def test_requests_of_real_clients_sign_to_the_same(service: str, call: Callable[[Any], object]) -> None:
-    """What a client puts on the wire for each of the four services, signed again by us, has the same Authorization."""
+    """What a client puts on the wire for each of the six services, signed again by us, has the same Authorization."""
     session = botocore.session.Session()
     session.set_credentials("AKID", "SECRET", "TOKEN")
     client = session.create_client(service, "eu-west-1", endpoint_url="http://127.0.0.1:4566", config=Config())
@@ -217,12 +227,13 @@ def test_requests_of_real_clients_sign_to_the_same(service: str, call: Callable[
     signed = headers["Authorization"].partition("SignedHeaders=")[2].partition(",")[0].split(";")
     parts = urllib.parse.urlsplit(request.url)
     ours = sign(
+        method=request.method,
         host=parts.netloc,
         path=parts.path,
         query=urllib.parse.parse_qsl(parts.query, keep_blank_values=True),
         headers={name: value for name, value in headers.items() if name.lower() in signed},  # the rest came later
         body=request.body or b"",
-        service=service,
+        service={"appconfigdata": "appconfig"}.get(service, service),
         now_s=epoch_s(headers["X-Amz-Date"]),
     )
     assert headers["Authorization"] == ours["Authorization"]

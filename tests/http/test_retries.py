@@ -31,6 +31,8 @@ OPERATIONS = {
     "ssm": ("GetParameter", "GetParameters", "GetParametersByPath"),
     "kms": ("Decrypt",),
     "lambda": ("Invoke",),
+    "appconfigdata": ("StartConfigurationSession", "GetLatestConfiguration"),
+    "dynamodb": ("GetItem",),
 }
 RETRY_AFTERS = st.one_of(
     st.none(),

@@ -26,7 +26,7 @@ def task_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def lab() -> Iterator[Lab]:
     """One lab for all tests that leave it as it was."""
-    with Lab(init_timeout_s=1.0) as lab:
+    with Lab(init_timeout_s=1.0, restore_timeout_s=0.5) as lab:
         yield lab
 
 

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import base64
 import json
+import os
+import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -142,6 +145,20 @@ def read(answer: Any) -> Reply:
     )
 
 
+@contextmanager
+def meeting() -> Iterator[tuple[int, Callable[[int], list[socket.socket]]]]:
+    """A port, and a function that waits until so many handlers have come there; closing the sockets lets them go."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.settimeout(20)
+        yield server.getsockname()[1], lambda count: [server.accept()[0] for _ in range(count)]
+
+
+def release(sockets: list[socket.socket]) -> None:
+    """Let the handlers go that have come to a `meeting`."""
+    for connection in sockets:
+        connection.close()
+
+
 def eventually(question: Callable[[], bool], limit_s: float = 10.0) -> bool:
     """Whether it becomes true within the limit."""
     end = time.monotonic() + limit_s
@@ -150,6 +167,21 @@ def eventually(question: Callable[[], bool], limit_s: float = 10.0) -> bool:
             return False
         time.sleep(0.005)
     return True
+
+
+def memory_has(pid: int, text: bytes) -> bool:
+    """Whether a text is anywhere in the memory of a process."""
+    with Path(f"/proc/{pid}/mem").open("rb", buffering=0) as memory:
+        for line in Path(f"/proc/{pid}/maps").read_text(encoding="utf-8").splitlines():
+            where, rights = line.split()[:2]
+            begin, end = (int(address, 16) for address in where.split("-"))
+            if rights[:2] == "rw":
+                try:
+                    if text in os.pread(memory.fileno(), end - begin, begin):
+                        return True
+                except OSError:  # a page of the kernel's
+                    continue
+    return False
 
 
 def process_state(pid: int) -> str:

@@ -8,6 +8,7 @@ import pytest
 
 from lambdakit.exceptions import ConfigurationError, LambdakitError
 from lambdakit.lab import Lab
+from lambdakit.lab._functions import checked_function
 
 BAD: list[tuple[str, Any]] = [
     ("name", ""),
@@ -37,6 +38,9 @@ BAD: list[tuple[str, Any]] = [
     ("timeout_s", float("nan")),
     ("timeout_s", "3"),
     ("timeout_s", True),
+    ("init_type", "cold"),
+    ("init_type", "provisioned-concurrency"),
+    ("init_type", None),
     ("provisioned", -1),
     ("provisioned", 101),
     ("max_concurrency", 0),
@@ -81,6 +85,45 @@ def test_a_good_argument_at_a_limit_is_taken(argument: str, value: Any, lab: Lab
     lab.remove(arguments["name"])
 
 
+@pytest.mark.parametrize("init_type", ["snap-start", "lambda-managed-instances"])
+def test_provisioned_environments_are_on_demand(init_type: str, lab: Lab, tmp_path: Path) -> None:
+    """The other ways do not mix with it; the message says which was asked for."""
+    with pytest.raises(
+        ConfigurationError, match=f"^provisioned=1 is not allowed; allowed: 0 with init_type='{init_type}'$"
+    ):
+        lab.deploy("f", "app.handler", task_root=tmp_path, init_type=init_type, provisioned=1)
+
+
+@pytest.mark.parametrize(
+    ("init_type", "expected"), [("on-demand", 100), ("snap-start", 100), ("lambda-managed-instances", 16)]
+)
+def test_how_many_may_run_at_once_by_default_depends_on_the_way(init_type: str, expected: int, tmp_path: Path) -> None:
+    """Each worker of a managed instance is a process, so there are fewer."""
+    function = checked_function(
+        "f",
+        "app.handler",
+        task_root=tmp_path,
+        environment=None,
+        memory_mb=128,
+        timeout_s=3,
+        init_type=init_type,
+        provisioned=0,
+        max_concurrency=None,
+        python=sys.executable,
+        qualifiers=("$LATEST",),
+    )
+    assert function.max_concurrency == expected
+
+
+def test_the_container_endpoint_is_the_labs_own_under_snap_start(lab: Lab, tmp_path: Path) -> None:
+    """Elsewhere a function may be pointed at another one."""
+    arguments: dict[str, Any] = {"task_root": tmp_path, "environment": {"AWS_CONTAINER_AUTHORIZATION_TOKEN": "mine"}}
+    lab.deploy("pointed", "app.handler", **arguments)
+    lab.remove("pointed")
+    with pytest.raises(ConfigurationError, match=r"^environment='AWS_CONTAINER_AUTHORIZATION_TOKEN' is not allowed"):
+        lab.deploy("pointed", "app.handler", init_type="snap-start", **arguments)
+
+
 def test_a_refused_variable_does_not_show_its_value(lab: Lab, tmp_path: Path) -> None:
     """Environment variables are where people keep secrets."""
     for environment in ({"PASSWORD": "hunter2\0"}, {"1PASSWORD": "hunter2"}):
@@ -110,6 +153,8 @@ BAD_LABS: list[dict[str, Any]] = [
     {"init_timeout_s": 0},
     {"init_timeout_s": float("inf")},
     {"init_timeout_s": "10"},
+    {"restore_timeout_s": 0},
+    {"restore_timeout_s": None},
     {"cpu_method": "wish"},
 ]
 

@@ -19,22 +19,30 @@ import json, os, sys, threading, time
 from lab_parts import client_of
 from lambdakit.lab import Lab
 
+MANAGED = "lambda-managed-instances"
 how, task_root = sys.argv[1:]
 with Lab() as lab:
     lab.deploy("child", "app.child", task_root=task_root, memory_mb=128)
     lab.deploy("busy", "app.sleep", task_root=task_root, memory_mb=128, timeout_s=600)
     client = client_of(lab)
-    pids = []
+    runtimes, theirs = [], []
     for event in ({}, {"own_session": True}):
-        pids += json.loads(client.invoke(FunctionName="child", Payload=json.dumps(event))["Payload"].read())
+        runtime, child = json.loads(client.invoke(FunctionName="child", Payload=json.dumps(event))["Payload"].read())
+        runtimes.append(runtime)
+        theirs.append(child)
     client.invoke(FunctionName="busy", InvocationType="Event", Payload="600")
     while not any(record.state == "busy" for record in lab.environments("busy")):
         time.sleep(0.005)
-    pids += [record.pid for record in lab.environments("busy")]
+    runtimes += [record.pid for record in lab.environments("busy")]
+    lab.deploy("snapshot", "app.echo", task_root=task_root, memory_mb=128, init_type="snap-start")
+    lab.deploy("managed", "app.echo", task_root=task_root, memory_mb=128, init_type=MANAGED, max_concurrency=2)
+    (snapshot,), (managed,) = lab.environments("snapshot"), lab.environments("managed")
+    runtimes += [snapshot.pid, managed.pid]
+    theirs += managed.workers
     client.close()
     if how == "forked" and os.fork() == 0:
         time.sleep(600)  # it holds a copy of the pipe to the guard
-    print(json.dumps(pids), flush=True)
+    print(json.dumps([runtimes, theirs]), flush=True)
     if how == "exception":
         raise LookupError("on purpose")
     if how != "returns":
@@ -81,7 +89,7 @@ def gone(pid: int) -> bool:
 
 @pytest.mark.parametrize("how", ENDS)
 def test_nothing_is_left_however_the_lab_ends(how: str, task_root: Path, lab: Lab) -> None:
-    """No runtime, frozen or busy, no child of one, in its group or out of it, no guard, no cgroup."""
+    """No runtime, frozen, busy or at its snapshot, no child of one, in its group or out of it, no guard, no cgroup."""
     number, returncode = ENDS[how]
     environ = {**os.environ, "PYTHONPATH": str(Path(__file__).parent)}
     script = subprocess.Popen(
@@ -92,13 +100,13 @@ def test_nothing_is_left_however_the_lab_ends(how: str, task_root: Path, lab: La
         start_new_session=True,
     )
     assert script.stdout is not None
-    line = script.stdout.readline()
+    runtimes, theirs = json.loads(script.stdout.readline())
+    pids = [*runtimes, *theirs]
     if how in ("returns", "exception"):
-        started, directories = set(json.loads(line)), []
+        started, directories = set(pids), []
     else:
-        pids = json.loads(line)
         helpers = children(script.pid)
-        assert set(pids[::2]) <= helpers  # the runtimes; the others are theirs
+        assert set(runtimes) <= helpers
         forked = {pid for pid in helpers if os.getsid(pid) == script.pid}
         assert len(forked) == (how == "forked")
         started, directories = {*pids, *helpers} - forked, cgroups(pids)
@@ -124,10 +132,11 @@ def test_nothing_is_left_however_the_lab_ends(how: str, task_root: Path, lab: La
         script.stderr.close()
 
 
-def test_a_child_outside_the_group_ends_with_its_environment_or_with_the_lab(task_root: Path) -> None:
+@pytest.mark.parametrize("init_type", ["on-demand", "snap-start", "lambda-managed-instances"])
+def test_a_child_outside_the_group_ends_with_its_environment_or_with_the_lab(init_type: str, task_root: Path) -> None:
     """Closing is enough, also without a cgroup."""
     with Lab(cpu_method="duty-cycle") as lab:
-        lab.deploy("child", "app.child", task_root=task_root)
+        lab.deploy("child", "app.child", task_root=task_root, init_type=init_type, max_concurrency=2)
         client = client_of(lab)
         pids: list[int] = json.loads(
             client.invoke(FunctionName="child", Payload=b'{"own_session": true}')["Payload"].read()

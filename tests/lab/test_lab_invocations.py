@@ -3,36 +3,21 @@ from __future__ import annotations
 import json
 import os
 import signal
-import socket
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from lab_parts import Invoke, eventually, process_state
+from lab_parts import Invoke, eventually, meeting, process_state, release
 
 if TYPE_CHECKING:
     from lambdakit.lab import Lab
 
 Deploy = Callable[..., str]
 linux = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
-
-
-@contextmanager
-def meeting() -> Iterator[tuple[int, Callable[[int], list[socket.socket]]]]:
-    """A port, and a function that waits until so many handlers have come there; closing the sockets lets them go."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        server.settimeout(20)
-        yield server.getsockname()[1], lambda count: [server.accept()[0] for _ in range(count)]
-
-
-def release(sockets: list[socket.socket]) -> None:
-    for connection in sockets:
-        connection.close()
 
 
 def test_the_first_invocation_reports_a_true_init_duration_and_the_second_none(deploy: Deploy, invoke: Invoke) -> None:
@@ -282,6 +267,59 @@ def test_an_environment_that_is_killed_while_frozen_is_replaced(deploy: Deploy, 
     reply = invoke(name)
     assert reply.error is None
     assert reply.value["pid"] != pid
+
+
+REQUESTS = """
+import os
+from http.client import HTTPConnection
+
+def handler(event, context):
+    connection = HTTPConnection(os.environ["AWS_LAMBDA_RUNTIME_API"], timeout=5)
+    statuses = []
+    for method, path in event:
+        connection.request(method, "/2018-06-01/runtime/" + path, body="{}" if method == "POST" else None)
+        answer = connection.getresponse()
+        answer.read()
+        statuses.append(answer.status)
+    return statuses
+"""
+
+
+def test_what_a_function_asks_at_the_wrong_time_is_refused(deploy: Deploy, invoke: Invoke, task_root: Any) -> None:
+    """INIT is over, there is no snapshot, another invocation's id is unknown: the function's own answer stands."""
+    (task_root / "requests_of_its_own.py").write_text(REQUESTS, encoding="utf-8")
+    asked = {
+        ("POST", "init/error"): 403,
+        ("GET", "restore/next"): 403,
+        ("POST", "restore/error"): 403,
+        ("POST", "invocation/another/response"): 400,
+        ("POST", "invocation/another/error"): 400,
+        ("GET", "nothing"): 404,
+    }
+    reply = invoke(deploy("requests_of_its_own.handler"), list(asked))
+    assert (reply.error, reply.value) == (None, list(asked.values()))
+
+
+TWICE = """
+import os
+from http.client import HTTPConnection
+
+def handler(event, context):
+    connection = HTTPConnection(os.environ["AWS_LAMBDA_RUNTIME_API"], timeout=5)
+    for body in ('"first"', '"second"'):
+        connection.request("POST", f"/2018-06-01/runtime/invocation/{context.aws_request_id}/response", body=body)
+        answer = connection.getresponse()
+        answer.read()
+        print("answered", answer.status)
+"""
+
+
+def test_the_first_answer_stands(deploy: Deploy, invoke: Invoke, task_root: Any) -> None:
+    """Another one to the same invocation is refused, the runtime's own, too."""
+    (task_root / "twice.py").write_text(TWICE, encoding="utf-8")
+    reply = invoke(deploy("twice.handler"))
+    assert reply.value == "first"
+    assert "answered 202\nanswered 400\n" in reply.log
 
 
 def test_retire_makes_the_next_invocation_cold(deploy: Deploy, invoke: Invoke, lab: Lab) -> None:

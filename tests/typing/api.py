@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from decimal import Decimal
 from typing import Any, TypedDict, assert_type
 
 import lambdakit
@@ -62,7 +63,33 @@ bare(5, Context())  # type: ignore[arg-type]  # pyright: ignore[reportArgumentTy
 bare(event)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue] - no context
 lambdakit.handler(warmup=5)  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue, reportArgumentType]
 
+
+def connect() -> str:
+    return "connected"
+
+
+@lambdakit.handler(
+    preload=[
+        lambdakit.secret("prod/db"),
+        lambdakit.parameter("/shop/flags", transform="json"),
+        lambdakit.parameters("/shop"),
+        lambda: lambdakit.client("dynamodb"),
+        connect,
+    ],
+    preload_budget=2.5,
+    reseed=False,
+)
+def with_preload(event: Event, context: Context) -> int:
+    return event["order"]
+
+
+assert_type(with_preload(event, Context()), int)
+lambdakit.handler(preload=["prod/db"])  # type: ignore[list-item]  # pyright: ignore[reportCallIssue, reportArgumentType] - a bare name
+lambdakit.handler(preload=[bare])  # type: ignore[list-item]  # pyright: ignore[reportCallIssue, reportArgumentType] - takes arguments
+
 assert_type(lambdakit.environment(), lambdakit.Environment)
+lambdakit.environment().preload()
+lambdakit.environment().preload(lambdakit.secret("x"), connect, with_preload, budget=1)
 assert_type(lambdakit.invocation(), lambdakit.Invocation)
 assert_type(lambdakit.invocation().number, int)
 assert_type(lambdakit.invocation().start_kind, str)
@@ -93,16 +120,129 @@ assert_type(lambdakit.get_parameter("/x", transform="binary"), bytes)
 assert_type(lambdakit.get_parameter("/x", transform=float), float)
 assert_type(lambdakit.get_parameter("/x", transform=json.loads), Any)
 
+assert_type(lambdakit.get_secret("x", stale_ttl=0.5), Any)
+assert_type(lambdakit.get_parameter("/x", stale_ttl=0), str)
+
+assert_type(lambdakit.get_secrets(["a", "b"]), dict[str, Any])
+assert_type(
+    lambdakit.get_secrets({"a"}, transform="json", ttl=60, stale_ttl=0, region="r", on_error="omit"), dict[str, Any]
+)
+assert_type(lambdakit.get_parameters(name for name in "ab"), dict[str, Any])
+assert_type(lambdakit.get_parameters(("a",), transform=int, decrypt=False, on_error="raise"), dict[str, Any])
+assert_type(lambdakit.get_parameters_by_path("/shop"), dict[str, Any])
+assert_type(
+    lambdakit.get_parameters_by_path("/shop", recursive=False, transform=int, ttl=1, decrypt=False, on_error="omit"),
+    dict[str, Any],
+)
+lambdakit.get_secrets(5)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType] - not names
+lambdakit.get_secrets(["a"], on_error="ignore")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+lambdakit.get_secrets(["a"], 60)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue] - keyword-only
+
+assert_type(lambdakit.get_app_config("app", "prod", "flags"), Any)
+assert_type(lambdakit.get_app_config("app", "prod", "flags", field="beta", ttl=60, force_fetch=True), Any)
+assert_type(lambdakit.get_app_config("app", "prod", "flags", transform="json", stale_ttl=0, region="r"), Any)
+lambdakit.get_app_config("app", "prod")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue] - no profile
+
+assert_type(lambdakit.get_item("orders", {"id": "o-1", "n": Decimal(1)}), Any)
+assert_type(lambdakit.get_item("orders", {"id": b"1"}, field="total", transform=int, consistent=True, ttl=1), Any)
+lambdakit.get_item("orders", "o-1")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType] - not a key
+
+assert_type(lambdakit.secret("x", field="a", transform="json", version_id="v", region="r"), lambdakit.Declaration)
+assert_type(lambdakit.parameter("/x", ttl=60, stale_ttl=0, decrypt=False), lambdakit.Declaration)
+assert_type(lambdakit.parameters("/x", recursive=False, transform=int), lambdakit.Declaration)
+assert_type(lambdakit.secret("x").get(), Any)
+assert_type(lambdakit.secret("x").state, lambdakit.State)
+assert_type(lambdakit.secret("x").state.age_s, float | None)
+assert_type(lambdakit.secret("x").state.upper(), str)
+lambdakit.secret("x", ttl="5")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+
+assert_type(lambdakit.prime(client), bool)
+
+
+@lambdakit.on_restore
+def reconnect() -> None: ...
+
+
+reconnect()
+
+
+@lambdakit.cached
+def squared(number: int) -> int:
+    return number**2
+
+
+@lambdakit.cached(ttl=lambda token: token["expires_in"] - 30, stale_ttl=0, max_size=10, key=str.lower)
+def token(user: str) -> dict[str, int]:
+    return {"expires_in": 60}
+
+
+@lambdakit.cached(ttl=60)
+async def fetched(number: int) -> str:
+    return str(number)
+
+
+class Repository:
+    @lambdakit.cached
+    def order(self, number: int) -> str:
+        return str(number)
+
+    @lambdakit.retry_on_rotation("prod/db", errors=ValueError)
+    def query(self, text: str) -> list[str]:
+        return [text]
+
+
+assert_type(squared(5), int)
+assert_type(token("x"), dict[str, int])
+assert_type(Repository().order(5), str)
+assert_type(Repository().query("x"), list[str])
+squared.invalidate(5)
+squared.clear()
+squared("5")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType] - its own arguments
+lambdakit.cached(ttl="5")  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue, reportArgumentType]
+
+
+@lambdakit.retry_on_rotation("prod/db", lambdakit.parameter("/db"), errors=(ValueError, KeyError))
+def query(text: str, *, limit: int = 5) -> bytes:
+    return b""
+
+
+@lambdakit.retry_on_rotation("prod/db", errors=OSError)
+async def query_async(text: str) -> bytes:
+    return b""
+
+
+async def coroutine() -> None:
+    assert_type(await fetched(5), str)
+    assert_type(await query_async("x"), bytes)
+
+
+assert_type(query("x", limit=1), bytes)
+query(5)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+lambdakit.retry_on_rotation("prod/db")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue] - which errors
+for attempt in lambdakit.rotation_attempts("prod/db", lambdakit.secret("x"), errors=ValueError):
+    with attempt:
+        query("x")
+
+counted = lambdakit.stats()
+assert_type(counted["hits"] + counted["fetches"] + counted["stale"] + counted["errors"] + counted["waits"], int)
+assert_type(counted["entries"] + counted["bytes"], int)
+assert_type(counted["keys"]["secret 'x'"]["hits"], int)
+
 assert_type(lambdakit.decrypt_env("X"), str)
 assert_type(lambdakit.decrypt_env("X", context={"a": "b"}), str)
 lambdakit.invalidate("x")
 lambdakit.clear()
 
-clock = ManualClock(wall_s=0.0)
+clock = ManualClock(wall_s=0.0, chance=0.5)
 clock.tick(1)
 clock.suspend(1)
 clock.set_wall(0.0)
-backend = MemoryBackend(secrets={"x": "1", "b": b"2", "e": RuntimeError()}, parameters={"/x": "1"})
+backend = MemoryBackend(
+    secrets={"x": "1", "b": b"2", "e": RuntimeError()},
+    parameters={"/x": "1"},
+    app_configs={"app/prod/flags": b"1"},
+    items={("orders", "o-1"): {"id": "o-1", "tags": {"a"}}},
+)
 env = lambdakit.Environment(settings=lambdakit.Settings(region="r", ttl_s=60.0), clock=clock, backend=backend)
 with lambdakit.use_environment(env) as used:
     assert_type(used, lambdakit.Environment)
@@ -115,3 +255,7 @@ except lambdakit.FetchError as error:
     assert_type(error.retryable, bool)
     assert_type(error.code, str | None)
     assert_type(error.request_id, str | None)
+except lambdakit.BatchError as failed:
+    assert_type(failed.errors, dict[str, Exception])
+    assert_type(failed.values, dict[str, Any])
+    assert_type(failed.retryable, bool)

@@ -56,6 +56,25 @@ def against_direct(environ: Mapping[str, str], *, platform: str = sys.platform) 
     return None if path is None else f"{path} exists"
 
 
+def against_direct_table(environ: Mapping[str, str], table: str) -> str | None:
+    """Why `auto` does not take direct for an item of this table, in a few words, or None if it does.
+
+    DynamoDB has an endpoint for each account, which botocore takes where it knows the account. Direct has none of them.
+    """
+    if environ.get("AWS_ENDPOINT_DISCOVERY_ENABLED", "").lower() not in {"", "auto", "false"}:
+        return "AWS_ENDPOINT_DISCOVERY_ENABLED is set"
+    mode = environ.get("AWS_ACCOUNT_ID_ENDPOINT_MODE", "").lower()
+    if mode == "disabled":
+        return None
+    if mode not in {"", "preferred"}:
+        return "AWS_ACCOUNT_ID_ENDPOINT_MODE is set"
+    if table.startswith("arn:"):
+        return "an ARN names its account"
+    if environ.get("AWS_ACCOUNT_ID"):
+        return "AWS_ACCOUNT_ID is set"
+    return None if environ.get("AWS_ACCESS_KEY_ID") else "a container's credentials may name their account"
+
+
 def _files(environ: Mapping[str, str]) -> tuple[str, ...]:
     home = os.path.expanduser("~")  # noqa: PTH111 - pathlib is an import
     return (

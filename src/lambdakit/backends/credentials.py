@@ -139,7 +139,7 @@ class CredentialProvider:
         try:
             while not cut:
                 renewed: _Held | None = self._flights.run(
-                    "", work, settled=lambda: self._current(now), settle=self._keep, remaining=remaining
+                    "", work, settled=lambda _: self._current(now), settle=self._keep, remaining=remaining
                 )
                 if renewed is not None:
                     return renewed.credentials
@@ -156,7 +156,7 @@ class CredentialProvider:
         held = self._held
         return None if held is None or held.due(now) else held
 
-    def _keep(self, held: _Held | None) -> None:
+    def _keep(self, _: object, held: _Held | None) -> None:
         if held is not None:
             self._held = held
 

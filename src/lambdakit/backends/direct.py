@@ -1,17 +1,17 @@
-"""The backend `direct`: one signed POST for each value, without the SDK."""
+"""The backend `direct`: one signed request for each answer, without the SDK."""
 
 from __future__ import annotations
 
-import json
 import time
 
 from ..exceptions import ConfigurationError, DeadlineExceededError, NetworkError
-from .answers import document, parameter_value, plaintext, read, secret_value
+from .answers import Answer, document
 from .credentials import CredentialProvider
 from .endpoints import endpoint, split_url
 from .http1 import ExchangeError, build_request
-from .retries import RETRY_AFTER, Retries
-from .signing import Signer
+from .operations import Operations
+from .retries import BASE_S, BASES_S, RETRY_AFTER, Retries
+from .signing import Signer, query_string
 from .transport import Transport
 
 TYPE_CHECKING = False
@@ -23,14 +23,14 @@ if TYPE_CHECKING:
     from .._settings import Settings
     from .endpoints import Endpoint
     from .http1 import Response
+    from .operations import Operation
     from .trust import Trust
 
-_TARGETS = {"GetSecretValue": "secretsmanager", "GetParameter": "AmazonSSM", "Decrypt": "TrentService"}
-_OK = 200
+_REDIRECT = 300  # and above: no success
 
 
-class DirectBackend:
-    """Fetches with AWS JSON 1.1 over connections of its own. Thread-safe; nothing of it runs between two calls.
+class DirectBackend(Operations):
+    """Fetches over connections of its own. Thread-safe; nothing of it runs between two calls.
 
     Args:
         settings: the default region, and the variables with credentials, endpoints and certificates.
@@ -75,31 +75,10 @@ class DirectBackend:
         self._credentials = CredentialProvider(self._environ, clock=clock, fetch=self._get, sleep=sleep)
         self._retries: dict[tuple[str, str], Retries] = {}
 
-    def get_secret(
-        self, name: str, *, region: str | None, version_id: str | None, version_stage: str | None
-    ) -> tuple[str | bytes, str | None]:
-        """GetSecretValue; what is None is not sent."""
-        request = {"SecretId": name}
-        if version_id is not None:
-            request["VersionId"] = version_id
-        if version_stage is not None:
-            request["VersionStage"] = version_stage
-        answer: tuple[str | bytes, str | None] = self._call(
-            "secretsmanager", "GetSecretValue", name, region, request, secret_value
-        )
-        return answer
-
-    def get_parameter(self, name: str, *, region: str | None, decrypt: bool) -> tuple[str, str | None]:
-        """GetParameter."""
-        request = {"Name": name, "WithDecryption": decrypt}
-        answer: tuple[str, str | None] = self._call("ssm", "GetParameter", name, region, request, parameter_value)
-        return answer
-
-    def decrypt(self, name: str, *, ciphertext: str, context: dict[str, str]) -> bytes:
-        """Decrypt, with KMS."""
-        request = {"CiphertextBlob": ciphertext, "EncryptionContext": context}
-        plain: bytes = self._call("kms", "Decrypt", name, None, request, plaintext)
-        return plain
+    @property
+    def origin(self) -> DirectBackend:
+        """Itself."""
+        return self
 
     def knows(self, service: str, region: str | None) -> bool:
         """Whether this backend can tell the endpoint of `service` in `region`, or in the default region."""
@@ -111,75 +90,76 @@ class DirectBackend:
         self._credentials.forget()
         self._signer.forget()
 
-    def _call(
-        self,
-        service: str,
-        operation: str,
-        name: str,
-        region: str | None,
-        request: dict[str, Any],
-        reader: Callable[[dict[str, Any]], Any],
-    ) -> Any:
-        region = region or self._region
+    def abandon(self) -> None:
+        """In a forked child, see `Transport.abandon`."""
+        self._transport.abandon()
+
+    def _call(self, operation: Operation, name: str, region: str | None, request: dict[str, Any]) -> Answer:
+        service, region = operation.service, region or self._region
         where = endpoint(service, region, self._environ)
         if where is None:
             raise ConfigurationError(
                 f"region={region!r}: the direct backend knows no endpoint of {service} there; "
                 "give a region of AWS, set AWS_REGION, or leave the choice of the backend to lambdakit"
             )
-        about: dict[str, Any] = {"service": service, "operation": operation, "name": name, "region": region}
-        body = json.dumps(request).encode()
-        attempts = self._retries.setdefault((service, where.region), Retries()).begin()
+        about: dict[str, Any] = {"service": service, "operation": operation.name, "name": name, "region": region}
+        query, body = operation.write(request)
+        base_s = BASES_S.get(service, BASE_S)
+        attempts = self._retries.setdefault((service, where.region), Retries(base_s=base_s)).begin()
         while True:
             try:
-                response = self._send(where, service, operation, body)
+                response = self._send(where, operation, query, body)
             except ExchangeError as error:
                 left_s = self._budget()
                 delay_s = attempts.failed(left_s=left_s)
                 if delay_s is None:
                     raise _no_answer(error, about, left_s) from error
             else:
-                answer = document(response.body)
-                if response.status == _OK:
+                if response.status < _REDIRECT:
                     attempts.succeeded()
-                    return read(answer, response, about, reader)
-                code = _code(answer, response)
+                    request_id = response.headers.get("x-amzn-requestid")
+                    return Answer(
+                        operation.members(response), about | {"status": response.status, "request_id": request_id}
+                    )
+                said = document(response.body)
+                code = _code(said, response)
                 retry_after = response.headers.get(RETRY_AFTER)
                 delay_s = attempts.failed(
                     code=code, status=response.status, retry_after=retry_after, left_s=self._budget()
                 )
                 if delay_s is None:
-                    raise _refusal(code, answer, response, about)
+                    raise _refusal(code, {} if operation.query else said, response, about)
             self._sleep(delay_s)
 
-    def _send(self, where: Endpoint, service: str, operation: str, body: bytes) -> Response:
+    def _send(self, where: Endpoint, operation: Operation, query: list[tuple[str, str]], body: bytes) -> Response:
         left_s = self._budget()
         if left_s is not None and left_s <= 0.0:
-            raise DeadlineExceededError(f"{service} {operation}: the invocation has too little time left for a request")
+            what = f"{operation.service} {operation.name}"
+            raise DeadlineExceededError(f"{what}: the invocation has too little time left for a request")
         credentials = self._credentials.get(timeout_s=left_s)
         wall_s, monotonic_s = self._clock.now()
-        target = where.target("/")
+        path = where.target(operation.path)
         headers = self._signer.sign(
             credentials,
-            method="POST",
+            method=operation.method,
             host=where.authority,
-            path=target,
-            query=(),
-            headers={
-                "Content-Type": "application/x-amz-json-1.1",
-                "User-Agent": "lambdakit",
-                "X-Amz-Target": f"{_TARGETS[operation]}.{operation}",
-            },
+            path=path,
+            query=query,
+            headers={"User-Agent": "lambdakit", **operation.headers},
             body=body,
             region=where.region,
-            service=service,
+            service=operation.signed_as,
             now_s=wall_s,
         )
+        target = f"{path}?{query_string(query)}" if query else path
         return self._transport.exchange(
             (where.scheme, where.host, where.port),
-            build_request("POST", target, headers, body),
+            build_request(operation.method, target, headers, body),
             deadline=None if left_s is None else monotonic_s + left_s,
-            resend=True,  # all three operations only read
+            # All operations only read. A configuration's token serves once: if the request that was lost has used it
+            # up, the service refuses the second, and a new session tells the value; if it has not, nothing is lost.
+            # botocore sends it again, too.
+            resend=True,
         )
 
     def _get(self, url: str, headers: dict[str, str], timeout_s: float) -> tuple[int, bytes]:

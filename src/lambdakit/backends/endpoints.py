@@ -35,6 +35,8 @@ _VARIABLES = {
     "ssm": "AWS_ENDPOINT_URL_SSM",
     "kms": "AWS_ENDPOINT_URL_KMS",
     "lambda": "AWS_ENDPOINT_URL_LAMBDA",
+    "appconfigdata": "AWS_ENDPOINT_URL_APPCONFIGDATA",
+    "dynamodb": "AWS_ENDPOINT_URL_DYNAMODB",
 }
 _PORTS = {"http": 80, "https": 443}
 _MAX_LABEL = 63  # RFC 1035, section 2.3.4
@@ -82,13 +84,15 @@ def endpoint(service: str, region: str | None, environ: Mapping[str, str]) -> En
     """The endpoint of `service` in `region`, or None if only the SDK can tell.
 
     None stands for: no region; a region that is in no known partition or is not a plain region (``aws-global``,
-    ``fips-us-east-1``); a service that has no place here; a configured URL with a user, a query or a fragment.
+    ``fips-us-east-1``); a service that has no place here; a configured URL with a user, a query or a fragment, or of
+    DynamoDB with a name of AWS's own.
 
     Args:
-        service: ``"secretsmanager"``, ``"ssm"``, ``"kms"`` or ``"lambda"``.
+        service: ``"secretsmanager"``, ``"ssm"``, ``"kms"``, ``"lambda"``, ``"appconfigdata"`` or ``"dynamodb"``. Of
+            DynamoDB the region's endpoint, which is not that of an account: see `choice.against_direct_table`.
         region: the region asked for. It is checked before it becomes part of a host name.
-        environ: read for ``AWS_ENDPOINT_URL_SECRETS_MANAGER`` (``_SSM``, ``_KMS``, ``_LAMBDA``), ``AWS_ENDPOINT_URL``
-            and ``AWS_IGNORE_CONFIGURED_ENDPOINT_URLS``. The first that is set and not empty counts.
+        environ: read for ``AWS_ENDPOINT_URL_SECRETS_MANAGER`` (or that of another service), ``AWS_ENDPOINT_URL`` and
+            ``AWS_IGNORE_CONFIGURED_ENDPOINT_URLS``. The first that is set and not empty counts.
 
     Raises:
         ConfigurationError: if the configured URL is not one. The message names the variable, and never its content.
@@ -100,7 +104,10 @@ def endpoint(service: str, region: str | None, environ: Mapping[str, str]) -> En
         for name in (variable, "AWS_ENDPOINT_URL"):
             url = environ.get(name)
             if url:
-                return _configured(url, name, region)
+                where = _configured(url, name, region)
+                # A name of DynamoDB's own may be one that botocore refuses to be configured: the dual-stack endpoint.
+                own = service == "dynamodb" and where is not None and where.host.startswith("dynamodb.")
+                return None if own else where
     suffix = _suffix(region)
     if suffix is None:
         return None

@@ -27,6 +27,18 @@ _DENIED = frozenset(
         "UnrecognizedClientException",
     )
 )
+# Where the status does not tell: within the answer to a batch, and in what the extension passes on.
+_FAILED = frozenset(
+    (
+        "InternalFailure",
+        "InternalServerError",
+        "InternalServerException",
+        "InternalServiceError",
+        "KMSInternalException",
+        "ServiceUnavailable",
+        "ServiceUnavailableException",
+    )
+)
 # Their messages quote the request as it was signed, session token included.
 UNSPEAKABLE = frozenset(("InvalidSignatureException", "SignatureDoesNotMatch", "IncompleteSignature"))
 
@@ -37,7 +49,7 @@ _TODO = {
     ServiceError: "Try again later.",
     FetchError: "Check the request.",
 }
-_KMS_THROTTLED = "KMSThrottlingException"  # what a secret's own key answers with; not retried by botocore
+_KMS_THROTTLED = "KMSThrottlingException"  # named in other services' models; not retried by botocore
 _SERVER_FAULT = 500
 
 
@@ -49,7 +61,7 @@ def kind_of(code: str | None, status: int | None) -> type[FetchError]:
         return ThrottledError
     if code in _DENIED:
         return AccessDeniedError
-    if status is not None and status >= _SERVER_FAULT:
+    if code in _FAILED or (status is not None and status >= _SERVER_FAULT):
         return ServiceError
     return FetchError
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from ..exceptions import DeadlineExceededError, NetworkError
-from .answers import document, parameter_value, read, secret_value
+from ..exceptions import DeadlineExceededError, FetchError, NetworkError
+from .answers import Answer, document, parameter, secret_value
 from .errors import kind_of, service_error
 from .http1 import ExchangeError, build_request
 from .signing import query_string
@@ -12,13 +12,15 @@ from .trust import Trust
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from typing import Any
+    from collections.abc import Callable, Sequence
+    from typing import Any, TypeVar
 
     from .._clock import Clock
     from .._settings import Settings
-    from . import Backend
+    from . import Backend, Configuration, Parameter, Secret
     from .http1 import Response
+
+    T = TypeVar("T")
 
 _PORT = 2773
 _CONNECT_S = 1.0  # to this machine: it is there at once, or not at all
@@ -29,7 +31,8 @@ class ExtensionBackend:
     """Asks the extension in an invocation; falls back to another backend while it is not ready or where it is not.
 
     That it is absent is learnt only in an invocation (in INIT it may not have begun to listen) and then remembered.
-    It knows neither other regions nor KMS: these go to the other backend. Thread-safe.
+    It knows values of Secrets Manager and SSM in the function's own region, one at a time. A batch is asked for one by
+    one: it answers from its cache, on this machine. Everything else goes to the other backend. Thread-safe.
 
     Args:
         settings: the port and the token stand in its variables.
@@ -64,30 +67,54 @@ class ExtensionBackend:
         """With what is asked instead where it was found to be absent."""
         return f"{self._otherwise.name} (no extension answers)" if self._absent else "extension"
 
-    def get_secret(
-        self, name: str, *, region: str | None, version_id: str | None, version_stage: str | None
-    ) -> tuple[str | bytes, str | None]:
+    @property
+    def origin(self) -> Backend:
+        """The other backend: the extension answers from its own cache, for up to 300 seconds."""
+        return self._otherwise.origin
+
+    def get_secret(self, name: str, *, region: str | None, version_id: str | None, version_stage: str | None) -> Secret:
         """GET /secretsmanager/get."""
-        query = [("secretId", name)]
-        query += [("versionId", version_id)] if version_id is not None else []
-        query += [("versionStage", version_stage)] if version_stage is not None else []
-        about = {"service": "secretsmanager", "operation": "GetSecretValue", "name": name, "region": self._region}
-        response = self._ask(about, region, f"/secretsmanager/get?{query_string(query)}")
-        if response is None:
+        value = self._secret(name, region, version_id, version_stage)
+        if value is None:
             return self._otherwise.get_secret(name, region=region, version_id=version_id, version_stage=version_stage)
-        value: tuple[str | bytes, str | None] = read(document(response.body), response, about, secret_value)
         return value
 
-    def get_parameter(self, name: str, *, region: str | None, decrypt: bool) -> tuple[str, str | None]:
+    def get_secrets(self, names: Sequence[str], *, region: str | None) -> dict[str, Secret | FetchError]:
+        """GET /secretsmanager/get for each; all of them from the other backend where one has to be."""
+        values = _each(names, lambda name: self._secret(name, region, None, None))
+        return self._otherwise.get_secrets(names, region=region) if values is None else values
+
+    def get_parameter(self, name: str, *, region: str | None, decrypt: bool) -> Parameter:
         """GET /systemsmanager/parameters/get; a version or label behind the name goes where the extension wants it."""
-        query = _selected(name)
-        query += [("withDecryption", "true")] if decrypt else []
-        about = {"service": "ssm", "operation": "GetParameter", "name": name, "region": self._region}
-        response = self._ask(about, region, f"/systemsmanager/parameters/get?{query_string(query)}")
-        if response is None:
-            return self._otherwise.get_parameter(name, region=region, decrypt=decrypt)
-        value: tuple[str, str | None] = read(document(response.body), response, about, parameter_value)
-        return value
+        value = self._parameter(name, region, decrypt=decrypt)
+        return self._otherwise.get_parameter(name, region=region, decrypt=decrypt) if value is None else value
+
+    def get_parameters(
+        self, names: Sequence[str], *, region: str | None, decrypt: bool
+    ) -> dict[str, Parameter | FetchError]:
+        """GET /systemsmanager/parameters/get for each; all of them from the other backend where one has to be."""
+        values = _each(names, lambda name: self._parameter(name, region, decrypt=decrypt))
+        return self._otherwise.get_parameters(names, region=region, decrypt=decrypt) if values is None else values
+
+    def get_parameters_by_path(
+        self, path: str, *, region: str | None, recursive: bool, decrypt: bool
+    ) -> dict[str, Parameter]:
+        """The extension has no paths."""
+        return self._otherwise.get_parameters_by_path(path, region=region, recursive=recursive, decrypt=decrypt)
+
+    def start_configuration_session(
+        self, application: str, environment: str, profile: str, *, region: str | None
+    ) -> str:
+        """AppConfig has another extension."""
+        return self._otherwise.start_configuration_session(application, environment, profile, region=region)
+
+    def get_latest_configuration(self, token: str, *, name: str, region: str | None) -> Configuration:
+        """AppConfig has another extension."""
+        return self._otherwise.get_latest_configuration(token, name=name, region=region)
+
+    def get_item(self, table: str, key: dict[str, Any], *, region: str | None, consistent: bool) -> str:
+        """The extension has no DynamoDB."""
+        return self._otherwise.get_item(table, key, region=region, consistent=consistent)
 
     def decrypt(self, name: str, *, ciphertext: str, context: dict[str, str]) -> bytes:
         """The extension has no KMS."""
@@ -99,7 +126,29 @@ class ExtensionBackend:
         self._absent = False
         self._otherwise.close()
 
-    def _ask(self, about: dict[str, Any], region: str | None, target: str) -> Response | None:
+    def abandon(self) -> None:
+        """In a forked child, see `Transport.abandon`."""
+        self._transport.abandon()
+        self._otherwise.abandon()
+
+    def _secret(
+        self, name: str, region: str | None, version_id: str | None, version_stage: str | None
+    ) -> Secret | None:
+        query = [("secretId", name)]
+        query += [("versionId", version_id)] if version_id is not None else []
+        query += [("versionStage", version_stage)] if version_stage is not None else []
+        about = {"service": "secretsmanager", "operation": "GetSecretValue", "name": name, "region": self._region}
+        answer = self._ask(about, region, f"/secretsmanager/get?{query_string(query)}")
+        return None if answer is None else answer.read(secret_value)
+
+    def _parameter(self, name: str, region: str | None, *, decrypt: bool) -> Parameter | None:
+        query = _selected(name)
+        query += [("withDecryption", "true")] if decrypt else []
+        about = {"service": "ssm", "operation": "GetParameter", "name": name, "region": self._region}
+        answer = self._ask(about, region, f"/systemsmanager/parameters/get?{query_string(query)}")
+        return None if answer is None else answer.read(parameter)
+
+    def _ask(self, about: dict[str, Any], region: str | None, target: str) -> Answer | None:
         """A successful answer, or None if the other backend has to be asked."""
         if self._absent or region not in {None, self._region} or not self._invoking():
             return None
@@ -141,9 +190,25 @@ def _selected(name: str) -> list[tuple[str, str]]:
     return [("name", f"{path}{slash}{last}"), *chosen]
 
 
-def _checked(response: Response, about: dict[str, Any]) -> Response | None:
+def _each(names: Sequence[str], ask: Callable[[str], T | None]) -> dict[str, T | FetchError] | None:
+    """What `ask` tells of each name, its error included; None as soon as it has to be told by another backend."""
+    values: dict[str, T | FetchError] = {}
+    for name in names:
+        try:
+            value = ask(name)
+        except FetchError as error:
+            values[name] = error
+        else:
+            if value is None:
+                return None
+            values[name] = value
+    return values
+
+
+def _checked(response: Response, about: dict[str, Any]) -> Answer | None:
+    request_id = response.headers.get("x-amzn-requestid")
     if response.status == _OK:
-        return response
+        return Answer(document(response.body), about | {"status": response.status, "request_id": request_id})
     if response.status == _BAD_REQUEST and b"not ready to serve traffic" in response.body:
         return None
     raise service_error(
@@ -151,7 +216,7 @@ def _checked(response: Response, about: dict[str, Any]) -> Response | None:
         code=_code(response.body),
         status=response.status,
         message="",  # what a local process says may hold anything
-        request_id=response.headers.get("x-amzn-requestid"),
+        request_id=request_id,
     )
 
 

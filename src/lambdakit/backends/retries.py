@@ -1,9 +1,10 @@
 """When to send a request again: botocore's mode ``standard``, as of botocore 1.44.
 
 Beside the two lists, what a caller may not expect of it: the base of the back-off is 1 s after throttling but 50 ms
-after anything else, ``x-amz-retry-after`` (milliseconds) raises it by 5 s at most, a quota stops retries while most
-requests fail. One of its rules has no place here: a status of 429 is no throttling if its code is an error that the
-operation models. No operation that is called directly has such an error.
+after anything else (25 with DynamoDB), ``x-amz-retry-after`` (milliseconds) raises it by 5 s at most, a quota stops
+retries while most requests fail. Two of its rules have no place here. A status of 429 is no throttling if its code is
+an error that the operation models: no operation that is called directly has such an error, beside those of the list.
+DynamoDB's ``x-amz-crc32`` is not compared: TLS leaves it nothing to find.
 """
 
 from __future__ import annotations
@@ -40,7 +41,9 @@ THROTTLED_STATUS = 429
 TRANSIENT_CODES = frozenset(("PriorRequestNotComplete", "RequestTimeout", "RequestTimeoutException"))
 TRANSIENT_STATUSES = frozenset((500, 502, 503, 504))
 
-_THROTTLED_BASE_S, _BASE_S, _MAX_S, _MAX_ADDED_S = 1.0, 0.05, 20.0, 5.0
+BASE_S = 0.05
+BASES_S = {"dynamodb": 0.025}  # of services that have another
+_THROTTLED_BASE_S, _MAX_S, _MAX_ADDED_S = 1.0, 20.0, 5.0
 _QUOTA, _THROTTLED_COST, _COST, _REFUND = 500, 5, 14, 1
 
 
@@ -55,9 +58,11 @@ def is_retryable(code: str | None, status: int | None) -> bool:
     return no_answer or code in TRANSIENT_CODES or status in TRANSIENT_STATUSES or is_throttling(code, status)
 
 
-def backoff_s(attempt: int, *, throttled: bool, fraction: float, retry_after: str | None = None) -> float:
+def backoff_s(
+    attempt: int, *, throttled: bool, fraction: float, retry_after: str | None = None, base_s: float = BASE_S
+) -> float:
     """Seconds to wait after attempt number `attempt` (from 1), with a `fraction` drawn evenly from 0 to 1."""
-    delay_s = fraction * min((_THROTTLED_BASE_S if throttled else _BASE_S) * float(1 << (attempt - 1)), _MAX_S)
+    delay_s = fraction * min((_THROTTLED_BASE_S if throttled else base_s) * float(1 << (attempt - 1)), _MAX_S)
     asked_s = _asked_s(retry_after)
     return delay_s if asked_s is None else max(delay_s, min(asked_s, delay_s + _MAX_ADDED_S))
 
@@ -73,11 +78,15 @@ class Retries:
     Args:
         max_attempts: how often a request is sent at most; 1 for no retries.
         draw: returns the fraction of each back-off.
+        base_s: the base of the back-off after anything but throttling.
     """
 
-    __slots__ = ("_available", "_lock", "draw", "max_attempts")
+    __slots__ = ("_available", "_lock", "base_s", "draw", "max_attempts")
 
-    def __init__(self, *, max_attempts: int = MAX_ATTEMPTS, draw: Callable[[], float] = even) -> None:
+    def __init__(
+        self, *, max_attempts: int = MAX_ATTEMPTS, draw: Callable[[], float] = even, base_s: float = BASE_S
+    ) -> None:
+        self.base_s = base_s
         self.max_attempts = max_attempts
         self.draw = draw
         self._available = _QUOTA
@@ -143,7 +152,13 @@ class Attempts:
         if self.number >= retries.max_attempts or not is_retryable(code, status):
             return None
         throttled = is_throttling(code, status)
-        delay_s = backoff_s(self.number, throttled=throttled, fraction=retries.draw(), retry_after=retry_after)
+        delay_s = backoff_s(
+            self.number,
+            throttled=throttled,
+            fraction=retries.draw(),
+            retry_after=retry_after,
+            base_s=retries.base_s,
+        )
         if left_s is not None and delay_s >= left_s:
             return None
         cost = _THROTTLED_COST if throttled else _COST

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from ..exceptions import MissingDependencyError
 
 if TYPE_CHECKING:
+    from ._environments import Settings
     from ._plane import ControlPlane
-    from ._pool import Settings
 
 
 def load() -> tuple[type[ControlPlane], type[Settings]]:
@@ -20,8 +20,8 @@ def load() -> tuple[type[ControlPlane], type[Settings]]:
     """
     try:
         _require_module("awslambdaric")  # it runs in other processes only
+        from ._environments import Settings
         from ._plane import ControlPlane
-        from ._pool import Settings
     except ModuleNotFoundError as cause:
         if cause.name not in ("aiohttp", "awslambdaric"):
             raise

@@ -16,6 +16,13 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 LATEST = "$LATEST"
+ON_DEMAND = "on-demand"
+PROVISIONED = "provisioned-concurrency"
+SNAP_START = "snap-start"
+MANAGED = "lambda-managed-instances"
+INIT_TYPES = (ON_DEMAND, SNAP_START, MANAGED)  # PROVISIONED has an argument of its own
+MAX_CONCURRENCY = 100
+MANAGED_CONCURRENCY = 16  # Lambda, for Python and one vCPU
 CORES_PER_MB = 1 / 1769  # Lambda: "at 1,769 MB, a function has the equivalent of one vCPU"
 
 _NAME = re.compile(r"[a-zA-Z0-9-_]{1,64}")
@@ -39,9 +46,13 @@ RESERVED = frozenset(
         "AWS_LAMBDA_LOG_STREAM_NAME",
         "AWS_LAMBDA_MAX_CONCURRENCY",
         "AWS_LAMBDA_RUNTIME_API",
+        "_LAMBDA_TELEMETRY_LOG_FD_PROVIDER_SOCKET",
         "LAMBDA_TASK_ROOT",
     }
 )
+
+# Under snap-start these are the lab's own: nothing else tells the processes of an environment from others.
+_RESERVED_BESIDE = {SNAP_START: RESERVED | {"AWS_CONTAINER_AUTHORIZATION_TOKEN", "AWS_CONTAINER_CREDENTIALS_FULL_URI"}}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +65,7 @@ class Function:
     environment: Mapping[str, str] = field(repr=False)  # where people keep secrets
     memory_mb: int
     timeout_s: float
+    init_type: str
     provisioned: int
     max_concurrency: int
     python: str
@@ -63,6 +75,11 @@ class Function:
     def cores(self) -> float:
         """The CPU share that the memory size buys, in cores."""
         return self.memory_mb * CORES_PER_MB
+
+    @property
+    def published(self) -> str:
+        """The version of the environments that are made when the function is deployed."""
+        return self.version_of(self.qualifiers[-1]) or LATEST
 
     def version_of(self, qualifier: str | None) -> str | None:
         """The version that a qualifier names, or None if there is no such qualifier.
@@ -86,8 +103,9 @@ def checked_function(
     environment: Mapping[str, str] | None,
     memory_mb: int,
     timeout_s: float,
+    init_type: str,
     provisioned: int,
-    max_concurrency: int,
+    max_concurrency: int | None,
     python: str | os.PathLike[str],
     qualifiers: Sequence[str],
 ) -> Function:
@@ -102,13 +120,15 @@ def checked_function(
     _require(_is_path(task_root) and os.path.isdir(task_root), "task_root", task_root, "a directory that exists")  # noqa: PTH112
     _require(_whole(memory_mb, 128, 10240), "memory_mb", memory_mb, "a whole number from 128 to 10240")
     _require(is_number(timeout_s) and 0 < timeout_s <= 900, "timeout_s", timeout_s, "above 0 and at most 900 seconds")  # noqa: PLR2004 - Lambda's own limit
+    _require(init_type in INIT_TYPES, "init_type", init_type, ", ".join(map(repr, INIT_TYPES)))
+    if max_concurrency is None:
+        max_concurrency = MANAGED_CONCURRENCY if init_type == MANAGED else MAX_CONCURRENCY
     _require(_whole(max_concurrency, 1, 1000), "max_concurrency", max_concurrency, "a whole number from 1 to 1000")
-    _require(
-        _whole(provisioned, 0, max_concurrency),
-        "provisioned",
-        provisioned,
-        f"a whole number from 0 to max_concurrency ({max_concurrency})",
-    )
+    if init_type == ON_DEMAND:
+        most, what = max_concurrency, f"a whole number from 0 to max_concurrency ({max_concurrency})"
+    else:
+        most, what = 0, f"0 with init_type={init_type!r}"
+    _require(_whole(provisioned, 0, most), "provisioned", provisioned, what)
     interpreter = shutil.which(python) if _is_path(python) else None
     if interpreter is None:
         raise _wrong("python", python, "an executable Python interpreter")
@@ -120,9 +140,10 @@ def checked_function(
         name=name,
         handler=handler,
         task_root=Path(task_root).resolve(),
-        environment=_variables(environment if environment is not None else {}),
+        environment=_variables(environment or {}, _RESERVED_BESIDE.get(init_type, RESERVED)),
         memory_mb=memory_mb,
         timeout_s=float(timeout_s),
+        init_type=init_type,
         provisioned=provisioned,
         max_concurrency=max_concurrency,
         python=os.path.abspath(interpreter),  # noqa: PTH100 - a virtual environment's link must not be resolved
@@ -130,10 +151,10 @@ def checked_function(
     )
 
 
-def _variables(environment: Mapping[str, str]) -> dict[str, str]:
+def _variables(environment: Mapping[str, str], reserved: frozenset[str]) -> dict[str, str]:
     """The function's own variables; a message names the variable, never its value."""
     for key, value in environment.items():
-        named = is_match(_VARIABLE, key) and key not in RESERVED
+        named = is_match(_VARIABLE, key) and key not in reserved
         _require(named, "environment", key, "names of letters, digits and '_' that Lambda does not keep for itself")
         if not is_match(_VALUE, value):
             raise ConfigurationError(f"environment: the value of {key!r} is not a str without NUL; pass one")

@@ -40,6 +40,7 @@ class Lab:
         region: the region that functions believe they are in; part of their ARNs.
         account: the account number in their ARNs.
         init_timeout_s: how long an on-demand INIT may take before it is done again inside the invocation, as on Lambda.
+        restore_timeout_s: how long a restore may take, as on Lambda.
         cpu_method: how a memory size becomes a CPU share: "cgroup-v1", "cgroup-v2", "duty-cycle" (the process is
             stopped for part of every 20 ms), or "auto" for the first of them that works on this machine.
 
@@ -54,10 +55,11 @@ class Lab:
         region: str = "us-east-1",
         account: str = "123456789012",
         init_timeout_s: float = 10.0,
+        restore_timeout_s: float = 10.0,
         cpu_method: str = "auto",
     ) -> None:
         self._closed = True  # until everything is up
-        _check(region, account, init_timeout_s)
+        _check(region, account, init_timeout_s=init_timeout_s, restore_timeout_s=restore_timeout_s)
         plane_class, settings_class = load()
         self._lock = threading.Lock()
         self._watch = Watch()
@@ -67,7 +69,8 @@ class Lab:
         except BaseException:
             self._watch.close()
             raise
-        settings = settings_class(region, float(init_timeout_s), self._cpu, self._watch.tell)
+        limits_s = float(init_timeout_s), float(restore_timeout_s)
+        settings = settings_class(region, *limits_s, self._cpu, self._watch.tell)
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=_run, args=(self._loop,), name="lambdakit-lab", daemon=True)
         self._thread.start()
@@ -98,8 +101,9 @@ class Lab:
         environment: Mapping[str, str] | None = None,
         memory_mb: int = 1769,
         timeout_s: float = 3.0,
+        init_type: str = "on-demand",
         provisioned: int = 0,
-        max_concurrency: int = 100,
+        max_concurrency: int | None = None,
         python: str | os.PathLike[str] = sys.executable,
         qualifiers: Sequence[str] = (LATEST,),
     ) -> None:
@@ -112,9 +116,14 @@ class Lab:
             environment: its environment variables; nothing of this process's own is passed on but ``PATH``.
             memory_mb: 128 to 10240. Buys a CPU share, 1769 for each core; the memory itself is not limited.
             timeout_s: seconds until an invocation is ended; at most 900.
+            init_type: how its environments come to be. "on-demand": when an invocation finds none idle. "snap-start":
+                restored from a snapshot, the first of which is taken now. "lambda-managed-instances": one environment
+                with a worker process for each of `max_concurrency`, made now. What is made now runs what the last of
+                `qualifiers` names; if its INIT fails, `logs` says so, and the next invocation begins with another one.
             provisioned: how many environments to initialise now; the call returns when they are ready. They run
-                what the last of `qualifiers` names.
-            max_concurrency: how many invocations may run at once; one more is throttled.
+                what the last of `qualifiers` names. For "on-demand" only.
+            max_concurrency: how many invocations may run at once; one more is throttled. None for 100, or for 16 with
+                "lambda-managed-instances".
             python: the interpreter, in whose installation `awslambdaric` is.
             qualifiers: versions (numbers) and aliases that callers may name. All run the same code, each version in
                 environments of its own; an alias names the highest version listed. ``$LATEST`` is always there.
@@ -130,6 +139,7 @@ class Lab:
             environment=environment,
             memory_mb=memory_mb,
             timeout_s=timeout_s,
+            init_type=init_type,
             provisioned=provisioned,
             max_concurrency=max_concurrency,
             python=python,
@@ -224,12 +234,13 @@ def _run(loop: asyncio.AbstractEventLoop) -> None:
         loop.close()
 
 
-def _check(region: str, account: str, init_timeout_s: float) -> None:
+def _check(region: str, account: str, **limits_s: float) -> None:
     if not is_match(_REGION, region):
         raise ConfigurationError(
             f"region={region!r} is not allowed; allowed: the name of a region, such as 'us-east-1'"
         )
     if not is_match(_ACCOUNT, account):
         raise ConfigurationError(f"account={account!r} is not allowed; allowed: a string of 12 digits")
-    if not is_number(init_timeout_s) or init_timeout_s <= 0:
-        raise ConfigurationError(f"init_timeout_s={init_timeout_s!r} is not allowed; allowed: seconds, above 0")
+    for name, limit_s in limits_s.items():
+        if not is_number(limit_s) or limit_s <= 0:
+            raise ConfigurationError(f"{name}={limit_s!r} is not allowed; allowed: seconds, above 0")

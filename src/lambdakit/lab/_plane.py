@@ -9,9 +9,10 @@ from aiohttp import web
 
 from ..exceptions import LambdakitError
 from ._invoke_api import InvokeApi
-from ._pool import Pool, Settings
+from ._pool import Pool
 
 if TYPE_CHECKING:
+    from ._environments import Settings
     from ._functions import Function
 
 
@@ -42,7 +43,7 @@ class ControlPlane:
         """
         pool = Pool(function, self._settings)
         try:
-            await pool.provision()
+            await pool.prepare()
         except BaseException:
             await pool.close()
             raise

@@ -15,12 +15,16 @@ class EnvironmentRecord:
 
     Attributes:
         pid: the process id of its runtime.
-        state: "init", "idle" (frozen) or "busy".
-        init_type: Lambda's word for how it came to be: "on-demand" or "provisioned-concurrency".
+        state: "init", "snapshot" (stopped until it is restored), "idle" (frozen, but for managed instances) or "busy".
+        init_type: Lambda's word for how it came to be: "on-demand", "provisioned-concurrency", "snap-start" or
+            "lambda-managed-instances".
         version: the version of the function that it runs.
         invocations: how many it was given so far, with the one that runs now.
         init_ms: how long INIT took in milliseconds, from the start of the process; None while it runs.
-        max_memory_mb: the most memory in the last invocation; None before the first, or where the system does not tell.
+        max_memory_mb: the most memory in the last invocation; None before the first, where the system does not tell,
+            and for managed instances.
+        workers: the process ids of the workers of a managed instance; empty for all others, and where the system does
+            not tell.
     """
 
     pid: int | None
@@ -30,6 +34,7 @@ class EnvironmentRecord:
     invocations: int
     init_ms: float | None
     max_memory_mb: int | None
+    workers: tuple[int, ...]
 
 
 def record_of(environment: Environment) -> EnvironmentRecord:
@@ -42,4 +47,5 @@ def record_of(environment: Environment) -> EnvironmentRecord:
         invocations=environment.invocations,
         init_ms=environment.init_ms,
         max_memory_mb=environment.max_memory_mb,
+        workers=environment.workers,
     )

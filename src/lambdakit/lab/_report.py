@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import base64
 import math
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ._failure import Failure
 
 TAIL_BYTES = 4096  # of the log, in the answer to LogType=Tail
 
@@ -31,6 +35,7 @@ def report_line(
     memory_mb: int,
     max_memory_mb: int | None,
     init_ms: float | None,
+    restore_ms: float | None,
     status: str | None,
     error_type: str | None,
 ) -> bytes:
@@ -43,32 +48,45 @@ def report_line(
         memory_mb: the memory size of the function.
         max_memory_mb: the most memory that the runtime process had at once.
         init_ms: from the start of the process until it first asked for an event.
+        restore_ms: from the end of the snapshot until the runtime first asked for an event; billed, in whole
+            milliseconds of its own.
         status: "timeout" or "error", or None for success.
         error_type: the type of the error, where there is one.
     """
+    billed_restore_ms = math.ceil(restore_ms or 0.0)
     parts = [
         f"REPORT RequestId: {request_id}",
         f"Duration: {duration_ms:.2f} ms",
-        f"Billed Duration: {math.ceil(duration_ms + billed_init_ms)} ms",
+        f"Billed Duration: {math.ceil(duration_ms + billed_init_ms) + billed_restore_ms} ms",
         f"Memory Size: {memory_mb} MB",
     ]
     if max_memory_mb is not None:
         parts.append(f"Max Memory Used: {max_memory_mb} MB")
     if init_ms is not None:
         parts.append(f"Init Duration: {init_ms:.2f} ms")
+    if restore_ms is not None:
+        parts += [f"Restore Duration: {restore_ms:.2f} ms", f"Billed Restore Duration: {billed_restore_ms} ms"]
     return _joined(parts, status, error_type)
 
 
-def init_report_line(*, init_ms: float, phase: str, status: str, error_type: str | None) -> bytes:
-    """Sums up an INIT that failed.
+def init_report_line(*, init_ms: float, phase: str, failure: Failure | None) -> bytes:
+    """Sums up an INIT that failed, or that no invocation reports.
 
     Args:
         init_ms: how long it ran.
         phase: "init", or "invoke" if INIT was done again inside an invocation.
-        status: "timeout" or "error".
-        error_type: the type of the error, where there is one.
+        failure: what went wrong, or None for success.
     """
-    return _joined([f"INIT_REPORT Init Duration: {init_ms:.2f} ms", f"Phase: {phase}"], status, error_type)
+    return _phase([f"INIT_REPORT Init Duration: {init_ms:.2f} ms", f"Phase: {phase}"], failure)
+
+
+def restore_report_line(*, restore_ms: float | None, failure: Failure | None) -> bytes:
+    """Sums up a restore; None for a snapshot that was lost before it could be restored."""
+    return _phase([f"RESTORE_REPORT Restore Duration: {restore_ms or 0.0:.2f} ms"], failure)
+
+
+def _phase(parts: list[str], failure: Failure | None) -> bytes:
+    return _joined(parts, failure.status if failure else None, failure.error_type if failure else None)
 
 
 def _joined(parts: list[str], status: str | None, error_type: str | None) -> bytes:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
 from typing import TYPE_CHECKING
 
 from ._variables import variables
@@ -30,15 +29,14 @@ async def start(
         LambdakitError: the guard has ended.
         OSError: the system cannot start the process.
     """
-    stream_id = uuid.uuid4().hex
-    tell(f"+marker {stream_id}")  # it is in a variable of every process to come, so none is ever unknown
+    tell(f"+marker {environment.marker}")  # it is in a variable of every process to come, so none is ever unknown
     values = variables(
         environment.function,
         version=environment.version,
         init_type=environment.init_type,
         runtime_api=await api.open(),
         region=region,
-        stream_id=stream_id,
+        marker=environment.marker,
     )
     await environment.start(values, limited=limited)
     tell(f"+group {environment.pid}")

@@ -9,6 +9,9 @@ import time
 from functools import cache
 from typing import TYPE_CHECKING
 
+from . import _credentials
+from ._functions import MANAGED, SNAP_START
+
 if TYPE_CHECKING:
     from ._functions import Function
 
@@ -16,7 +19,7 @@ _WINDOW_S = 30.0
 
 
 def variables(
-    function: Function, *, version: str, init_type: str, runtime_api: str, region: str, stream_id: str
+    function: Function, *, version: str, init_type: str, runtime_api: str, region: str, marker: str
 ) -> dict[str, str]:
     """All of them, built from nothing: what is set on this machine does not leak in.
 
@@ -29,17 +32,15 @@ def variables(
         init_type: Lambda's word for how the environment comes to be.
         runtime_api: host and port of the Runtime API.
         region: the region that the function believes it is in.
-        stream_id: tells this environment from all others.
+        marker: tells this environment from all others.
     """
-    return {
+    theirs = {
         "PATH": os.environ.get("PATH", os.defpath),
         "LANG": "en_US.UTF-8",
         "TZ": ":UTC",
         "AWS_REGION": region,
         "AWS_DEFAULT_REGION": region,
-        "AWS_ACCESS_KEY_ID": "ASIALOCALLAB00000000",
-        "AWS_SECRET_ACCESS_KEY": "made-up",
-        "AWS_SESSION_TOKEN": "made-up",
+        **_given(init_type),
         **function.environment,
         "_HANDLER": function.handler,
         "LAMBDA_TASK_ROOT": str(function.task_root),
@@ -48,10 +49,31 @@ def variables(
         "AWS_LAMBDA_FUNCTION_VERSION": version,
         "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(function.memory_mb),
         "AWS_LAMBDA_INITIALIZATION_TYPE": init_type,
-        "AWS_LAMBDA_LOG_GROUP_NAME": f"/aws/lambda/{function.name}",
-        "AWS_LAMBDA_LOG_STREAM_NAME": f"{time.strftime('%Y/%m/%d', time.gmtime())}/[{version}]{stream_id}",
         "AWS_LAMBDA_RUNTIME_API": runtime_api,
     }
+    if init_type == SNAP_START:
+        return theirs | {  # the names of the log would be the same in every restored environment
+            "AWS_CONTAINER_CREDENTIALS_FULL_URI": f"http://{runtime_api}{_credentials.PATH}",
+            "AWS_CONTAINER_AUTHORIZATION_TOKEN": marker,
+        }
+    if init_type == MANAGED:
+        theirs["AWS_LAMBDA_MAX_CONCURRENCY"] = str(function.max_concurrency)
+    return theirs | {
+        "AWS_LAMBDA_LOG_GROUP_NAME": f"/aws/lambda/{function.name}",
+        "AWS_LAMBDA_LOG_STREAM_NAME": f"{time.strftime('%Y/%m/%d', time.gmtime())}/[{version}]{marker}",
+    }
+
+
+def _given(init_type: str) -> dict[str, str]:
+    """What the function's own variables may replace."""
+    if init_type == SNAP_START:
+        return {}  # a snapshot must not carry credentials: they come from the container endpoint
+    given = {
+        "AWS_ACCESS_KEY_ID": "ASIALOCALLAB00000000",
+        "AWS_SECRET_ACCESS_KEY": "made-up",
+        "AWS_SESSION_TOKEN": "made-up",
+    }
+    return given | {"AWS_LAMBDA_LOG_FORMAT": "JSON"} if init_type == MANAGED else given
 
 
 @cache

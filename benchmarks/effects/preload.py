@@ -1,0 +1,112 @@
+"""What many values cost that a function needs from the start: 35 parameters and 21 secrets.
+
+A service answers any number of calls at once, and is some milliseconds away; moto computes one answer after the other.
+So the answers are moto's own, said again 5 ms after each request, over TLS, to all sides alike. What moto itself makes
+of it stands in a row without a claim.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import TYPE_CHECKING, Any
+
+from ..effect import Check, Claim, Effect, Measured, Row, Series, at_most, times_less
+from ..processes import ROOT, ask, clean_environ
+from ..upstream import ACCOUNT, PARAMETERS, SECRETS
+
+if TYPE_CHECKING:
+    from ..run import Run
+
+SCRIPT = ROOT / "benchmarks" / "cold_preload.py"
+SINGLE, OURS, BOTO3, POWERTOOLS = "single", "preload", "boto3", "Powertools"
+ON_MOTO = ", on moto itself"
+WAYS = (SINGLE, OURS, BOTO3, POWERTOOLS, SINGLE + ON_MOTO, OURS + ON_MOTO)
+# What makes `@handler` preload. Nothing listens there, and nothing calls.
+RUNTIME = {"AWS_LAMBDA_RUNTIME_API": "127.0.0.1:9"}
+
+VALUES = [*PARAMETERS.values(), *SECRETS.values()]
+BATCHES = {"GetParameters": 4, "BatchGetSecretValue": 1, "GetSecretValue": 1}  # the 21st secret is alone in its batch
+CALLS = {
+    SINGLE: {"GetParameter": len(PARAMETERS), "GetSecretValue": len(SECRETS)},
+    OURS: BATCHES,
+    BOTO3: {"GetParameters": 4, "BatchGetSecretValue": 2},
+    POWERTOOLS: {"GetParameters": 4, "BatchGetSecretValue": 3},
+}
+FIGURES = (("wall", "wall_ms"), ("after the runtime client", "after_ms"), ("CPU", "cpu_ms"))
+LESS = Claim(text="less", holds=lambda control, treatment: treatment.median < control.median)
+
+
+def steps(run: Run) -> int:
+    """Each way, once without counting and then in each round."""
+    return (run.size.processes + 1) * len(WAYS)
+
+
+def measure(run: Run) -> Measured:
+    """Fresh processes of each way in turn."""
+    trials: dict[str, list[dict[str, Any]]] = {way: [] for way in WAYS}
+    for round_ in range(-1, run.size.processes):
+        for way in WAYS if round_ % 2 == 0 else reversed(WAYS):
+            done = trial(run, way)
+            run.tick()
+            if round_ >= 0:  # the first one wrote byte code, filled the file cache, and had moto answer once
+                trials[way].append(done)
+    series = {
+        f"{way}, {figure}": Series(unit="ms", processes=[[done[key]] for done in trials[way]])
+        for way in WAYS
+        for figure, key in FIGURES
+    }
+    series |= {
+        f"{way}, calls": Series(unit="calls", processes=[[float(sum(done["calls"].values()))] for done in given])
+        for way, given in trials.items()
+    }
+    return Measured(series=series, evidence=dict(trials))
+
+
+def trial(run: Run, way: str) -> dict[str, Any]:
+    """One process of one way, with the calls that the server counted meanwhile."""
+    url = run.upstream.secure_url if way.endswith(ON_MOTO) else run.upstream.steady_url
+    environ = clean_environ(**ACCOUNT, **RUNTIME, AWS_ENDPOINT_URL=url, AWS_CA_BUNDLE=str(run.upstream.issuer))
+    names = json.dumps([[*PARAMETERS], [*SECRETS]])
+    before = run.upstream.calls()
+    environ["BENCH_STARTED_NS"] = str(time.monotonic_ns())  # of a clock that all processes share
+    done: dict[str, Any] = ask(["-P", str(SCRIPT), way.removesuffix(ON_MOTO), names], environ=environ)
+    return done | {"calls": dict(run.upstream.calls() - before)}
+
+
+def verify(measured: Measured) -> list[Check]:
+    """Every process had every value, from as many calls as its way makes, ours without the SDK."""
+    checks = []
+    for way in WAYS:
+        trials, wanted = measured.evidence[way], CALLS[way.removesuffix(ON_MOTO)]
+        calls = [done["calls"] for done in trials]
+        checks += [
+            Check(what=f"{way}: all values are right", passed=all(done["values"] == VALUES for done in trials)),
+            Check(what=f"{way}: the server saw its calls", passed=all(c == wanted for c in calls), found=calls),
+        ]
+    without = [done["sdk"] for way in (SINGLE, OURS) for done in measured.evidence[way]]
+    return [*checks, Check(what="ours did so without the SDK", passed=not any(without), found=without)]
+
+
+def _row(what: str, figure: str, control: str, *claims: Claim, treatment: str = OURS) -> Row:
+    return Row(what=what, control=f"{control}, {figure}", treatment=f"{treatment}, {figure}", claims=claims)
+
+
+EFFECT = Effect(
+    name="preload",
+    question="What do 35 parameters and 21 secrets cost, from process start to the first answer?",
+    rows=(
+        _row("preload, against single gets", "wall", SINGLE, times_less(5)),
+        _row("preload, against Powertools' batch functions", "wall", POWERTOOLS, LESS),
+        _row("preload, against boto3's batch calls", "wall", BOTO3),
+        _row("the same without the runtime client's start, against single gets", "after the runtime client", SINGLE),
+        _row("the same on moto itself, where calls queue", "wall", SINGLE + ON_MOTO, treatment=OURS + ON_MOTO),
+        _row("CPU, against single gets", "CPU", SINGLE),
+        _row("CPU, against Powertools' batch functions", "CPU", POWERTOOLS),
+        _row("calls, against single gets", "calls", SINGLE, at_most(6, "calls")),
+        _row("calls, against Powertools' batch functions", "calls", POWERTOOLS),
+    ),
+    steps=steps,
+    measure=measure,
+    verify=verify,
+)

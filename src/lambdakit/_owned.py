@@ -1,0 +1,134 @@
+"""What an environment owns, each made when it is first needed: what a function does not use, it does not import."""
+
+from __future__ import annotations
+
+import threading
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any, TypeVar
+
+    from ._budget import Budget
+    from ._clients import Clients
+    from ._clock import Clock
+    from ._memory import Memory
+    from ._settings import Settings
+    from ._source import Source
+    from .backends import Backend
+
+    T = TypeVar("T")
+
+
+class Owned:
+    """The backend, the memory, the SDK clients. Thread-safe.
+
+    Args:
+        settings: of the environment.
+        clock: of the environment.
+        budget: seconds that I/O may take now.
+        backend: a backend's name, or an object that is one.
+        invoking: whether an invocation is running.
+    """
+
+    __slots__ = ("_backend", "_budget", "_clock", "_invoking", "_lock", "_parts", "_settings")
+
+    def __init__(
+        self,
+        *,
+        settings: Settings,
+        clock: Clock,
+        budget: Budget,
+        backend: Backend | str,
+        invoking: Callable[[], bool],
+    ) -> None:
+        self._settings = settings
+        self._clock = clock
+        self._budget = budget
+        self._backend = backend
+        self._invoking = invoking
+        self._lock = threading.RLock()  # a part is made of others
+        self._parts: dict[str, Any] = {}
+
+    @property
+    def backend(self) -> Source:
+        """Where values are fetched from."""
+
+        def make() -> Source:
+            from ._source import Source  # 0.2 ms
+
+            return Source(
+                self._backend,
+                settings=self._settings,
+                clock=self._clock,
+                budget=self._budget,
+                clients=lambda: self.clients,
+                invoking=self._invoking,
+            )
+
+        return self._part("backend", make)
+
+    @property
+    def memory(self) -> Memory:
+        """What is kept of values."""
+
+        def make() -> Memory:
+            from ._memory import Memory  # 1 ms
+
+            return Memory(settings=self._settings, clock=self._clock, budget=self._budget, backend=self.backend)
+
+        return self._part("memory", make)
+
+    @property
+    def clients(self) -> Clients:
+        """The SDK clients."""
+
+        def make() -> Clients:
+            from ._clients import Clients  # 0.4 ms
+
+            return Clients(settings=self._settings, budget=self._budget)
+
+        return self._part("clients", make)
+
+    def renew(self) -> None:
+        """Around a snapshot: no value is kept, nothing stays connected. SDK clients stay the objects that they are."""
+        for part in self._made():
+            part.renew()
+
+    def close(self) -> None:
+        """Everything is given up; what is used again is made or connected anew."""
+        for part in self._made():
+            part.close()
+
+    def abandon(self) -> dict[str, Any]:
+        """In a forked child: nothing of the parent's is used any more, and no lock of its is touched.
+
+        Returns:
+            The parts that live on, for `adopt`.
+        """
+        if "backend" in self._parts:
+            self._parts["backend"].abandon()
+        return {name: part for name, part in self._parts.items() if name == "clients"}
+
+    def adopt(self, parts: dict[str, Any]) -> None:
+        """Go on with parts of the parent's: user modules hold SDK clients, which are renewed where they are."""
+        self._parts.update(parts)
+        for part in parts.values():
+            part.renew_in_child()
+
+    def __repr__(self) -> str:
+        """How much it holds; nothing is made for it."""
+        values = len(self._parts["memory"].cache) if "memory" in self._parts else 0
+        return f"values={values} clients={len(self._parts.get('clients', ()))}"
+
+    def _made(self) -> list[Any]:
+        with self._lock:
+            return [*reversed(self._parts.values())]
+
+    def _part(self, name: str, make: Callable[[], T]) -> T:
+        if name not in self._parts:
+            with self._lock:
+                if name not in self._parts:  # another thread may have been faster
+                    self._parts[name] = make()
+        part: T = self._parts[name]
+        return part

@@ -1,0 +1,212 @@
+"""Before a snapshot and after a restore, with the real registry of hooks."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import lambdakit
+from lambdakit import ConfigurationError, Environment, Settings
+from lambdakit.testing import FakeContext, MemoryBackend
+
+SNAP_START = Settings(init_type="snap-start", in_lambda=True)
+
+
+@pytest.fixture
+def backend() -> MemoryBackend:
+    return MemoryBackend(secrets={"x": "1", "declared": "2"}, parameters={"/y": "3"})
+
+
+@pytest.fixture(autouse=True)
+def env(backend: MemoryBackend) -> Any:
+    with lambdakit.use_environment(Environment(settings=SNAP_START, backend=backend)) as env:
+        yield env
+
+
+def run(code: str, tmp_path: Path, **environ: str) -> Any:
+    """What `code` prints, in a fresh process."""
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", code],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env={"PATH": os.environ["PATH"], "AWS_CONFIG_FILE": str(tmp_path / "none"), **environ},
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout.splitlines()[-1]), done.stderr
+
+
+def test_hooks_are_registered_at_import_under_snap_start_only(tmp_path: Path) -> None:
+    """In the real registry: one before, one after; with any other init type none, and nothing imported for it."""
+    code = (
+        "import json, sys, lambdakit\nloaded = 'snapshot_restore_py' in sys.modules\n"
+        "import snapshot_restore_py as hooks\n"
+        "print(json.dumps([loaded, len(hooks.get_before_snapshot()), len(hooks.get_after_restore())]))"
+    )
+    assert run(code, tmp_path, AWS_LAMBDA_INITIALIZATION_TYPE="snap-start")[0] == [True, 1, 1]
+    for kind in ("on-demand", "provisioned-concurrency", ""):
+        assert run(code, tmp_path, AWS_LAMBDA_INITIALIZATION_TYPE=kind)[0] == [False, 0, 0]
+
+
+def test_without_the_package_there_is_a_warning(tmp_path: Path) -> None:
+    """Importing lambdakit never fails for it."""
+    code = "import json, sys\nsys.modules['snapshot_restore_py'] = None\nimport lambdakit\nprint(json.dumps('done'))"
+    said, stderr = run(code, tmp_path, AWS_LAMBDA_INITIALIZATION_TYPE="snap-start")
+    assert (said, "snapshot_restore_py is not installed" in stderr) == ("done", True)
+
+
+def test_values_are_dropped_before_the_snapshot(env: Environment, backend: MemoryBackend) -> None:
+    """All of them, with results of cached functions, and errors that were kept; also what is fetched later in INIT."""
+    made = []
+
+    @lambdakit.cached
+    def model() -> list[int]:
+        made.append(1)
+        return [1]
+
+    lambdakit.get_secret("x")
+    lambdakit.get_parameter("/y")
+    model()
+    env.before_snapshot()
+    assert lambdakit.secret("x").state == "absent"
+    assert lambdakit.parameter("/y").state == "absent"
+    model()
+    assert len(made) == 2
+    lambdakit.get_secret("x")
+    env.after_restore()
+    assert lambdakit.secret("x").state == "absent"
+
+
+def test_declared_values_wait_for_the_first_invocation(env: Environment, backend: MemoryBackend) -> None:
+    """In INIT they would be in the snapshot; then they are fetched together, once. Functions run in INIT."""
+    ran = []
+
+    def connect() -> None:
+        ran.append(len(backend.calls))
+
+    @lambdakit.handler(
+        preload=[lambdakit.secret("x"), lambdakit.secret("declared"), lambdakit.parameter("/y"), connect]
+    )
+    def handler(event: Any, context: Any) -> list[str]:
+        return [lambdakit.secret("x").state, lambdakit.secret("declared").state, lambdakit.parameter("/y").state]
+
+    assert (ran, backend.calls) == ([0], [])
+    env.before_snapshot()
+    env.after_restore()
+    assert backend.calls == []
+    assert handler({}, FakeContext()) == ["fresh"] * 3
+    assert sorted(backend.calls) == [("parameter", "/y"), ("secrets", "x, declared")]
+    handler({}, FakeContext())
+    assert len(backend.calls) == 2
+
+
+def test_the_start_kind_is_restored(env: Environment) -> None:
+    """For the first invocation; the next one is warm. Time counts from the restore."""
+    kinds = []
+
+    @lambdakit.handler
+    def handler(event: Any, context: Any) -> None:
+        kinds.append((lambdakit.invocation().start_kind, lambdakit.is_cold_start()))
+
+    env.before_snapshot()
+    env.after_restore()
+    handler({}, FakeContext())
+    handler({}, FakeContext())
+    assert kinds == [("restored", False), ("warm", False)]
+
+
+def test_environments_of_one_snapshot_differ(env: Environment) -> None:
+    """The id is that of the restored environment."""
+    before = env.id
+    env.after_restore()
+    first = env.id
+    env.after_restore()
+    assert len({before, first, env.id}) == 3
+
+
+def test_random_is_seeded_anew_unless_told_otherwise(env: Environment) -> None:
+    """Two environments of one snapshot would draw the same numbers."""
+    import random
+
+    state = random.getstate()
+    drawn = random.random()  # noqa: S311 - its state is the point
+
+    def after(**options: Any) -> float:
+        env = Environment(settings=SNAP_START)
+        with lambdakit.use_environment(env):
+            lambdakit.handler(lambda event, context: None, **options)
+        random.setstate(state)
+        env.after_restore()
+        return random.random()  # noqa: S311 - as above
+
+    assert after(reseed=False) == drawn
+    assert after() != drawn
+    with pytest.raises(ConfigurationError, match="reseed='no': give True or False"):
+        lambdakit.handler(reseed="no")  # type: ignore[call-overload]
+
+
+def test_random_is_not_imported_for_it(tmp_path: Path) -> None:
+    """Nor is ssl."""
+    code = (
+        "import json, sys, lambdakit\nlambdakit.environment().after_restore()\n"
+        "print(json.dumps([name for name in ('random', 'ssl') if name in sys.modules]))"
+    )
+    assert run(code, tmp_path)[0] == []
+
+
+def test_functions_of_the_user_are_called_after_ours(
+    env: Environment, backend: MemoryBackend, caplog: pytest.LogCaptureFixture
+) -> None:
+    """In their order, with everything renewed; one that raises is logged by name and stops nobody."""
+    said: list[Any] = []
+
+    @lambdakit.on_restore
+    def first() -> None:
+        said.append(lambdakit.get_secret("x"))
+
+    @lambdakit.on_restore
+    def failing() -> None:
+        raise RuntimeError("planted text")
+
+    lambdakit.on_restore(lambda: said.append("last"))
+    env.before_snapshot()
+    assert said == []
+    env.after_restore()
+    assert said == ["1", "last"]
+    assert [record.getMessage() for record in caplog.records] == [
+        f"on_restore: {failing.__qualname__} raised RuntimeError"
+    ]
+    assert first.__name__ == "first"
+    with pytest.raises(ConfigurationError, match="on_restore: give a function without arguments, not int"):
+        lambdakit.on_restore(5)  # type: ignore[type-var]
+
+
+def test_our_hooks_never_raise(tmp_path: Path) -> None:
+    """What fails in them is logged: a hook that raises would end the environment."""
+    code = """
+import json, lambdakit, snapshot_restore_py as hooks
+class Broken:
+    def before_snapshot(self): raise OSError("planted text")
+    after_restore = before_snapshot
+with lambdakit.use_environment(Broken()):
+    for hook in (*hooks.get_before_snapshot(), *hooks.get_after_restore()):
+        hook[0](*hook[1], **hook[2]) if isinstance(hook, tuple) else hook()
+print(json.dumps("survived"))
+"""
+    said, stderr = run(code, tmp_path, AWS_LAMBDA_INITIALIZATION_TYPE="snap-start")
+    assert said == "survived"
+    assert stderr.count("a step of lambdakit's failed (OSError)") == 2
+    assert "planted" not in stderr
+
+
+def test_clients_stay_the_same_objects(env: Environment) -> None:
+    """User modules hold them."""
+    client = lambdakit.client("dynamodb")
+    env.before_snapshot()
+    env.after_restore()
+    assert lambdakit.client("dynamodb") is client

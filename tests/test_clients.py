@@ -14,9 +14,16 @@ from hypothesis import strategies as st
 
 import lambdakit
 from faults import answering, serving
-from lambdakit import ConfigurationError, DeadlineExceededError, Environment, MissingDependencyError, Settings
+from lambdakit import (
+    ConfigurationError,
+    DeadlineExceededError,
+    Environment,
+    MissingDependencyError,
+    Settings,
+    use_environment,
+)
 from lambdakit._clients import _options
-from lambdakit.testing import FakeContext
+from lambdakit.testing import FakeContext, ManualClock
 
 
 def test_one_client_for_each_key() -> None:
@@ -303,3 +310,32 @@ def test_repr_lists_the_services() -> None:
     lambdakit.client("sqs")
     lambdakit.client("sns")
     assert repr(clients) == "<Clients sns sqs>"
+
+
+def test_what_was_idle_for_too_long_connects_anew(aws: boto3.session.Session, monkeypatch: pytest.MonkeyPatch) -> None:
+    """At the start of an invocation, 20 s or LAMBDAKIT_MAX_IDLE after the last request; the client stays the same."""
+    clock = ManualClock()
+    for variable, limit_s in ((None, 20.0), ("5", 5.0)):
+        if variable is not None:
+            monkeypatch.setenv("LAMBDAKIT_MAX_IDLE", variable)
+        env = Environment(clock=clock)
+        with use_environment(env):
+            client = lambdakit.client("sqs")
+            env.end(env.begin(None))  # nothing was sent yet
+            client.list_queues()
+            assert idle(client) == 1
+            for passed_s, left in ((limit_s, 1), (0.5, 0)):
+                clock.suspend(passed_s)
+                env.end(env.begin(None))
+                assert idle(client) == left
+            client.list_queues()
+            lambdakit.client("sqs")  # a look at the client is no use of it
+            clock.suspend(limit_s + 1)
+            env.ping(None)
+            assert (idle(client), lambdakit.client("sqs")) == (0, client)
+            env.close()
+
+
+def idle(client: Any) -> int:
+    """How many hosts the client has a pool for: closing it empties that."""
+    return len(client._endpoint.http_session._manager.pools)

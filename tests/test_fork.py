@@ -14,7 +14,7 @@ import pytest
 
 import lambdakit
 from lambdakit import Environment, Settings
-from lambdakit.testing import FakeContext, MemoryBackend
+from lambdakit.testing import FakeContext, ManualClock, MemoryBackend
 
 pytestmark = pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 PATIENCE_S = 20
@@ -196,3 +196,17 @@ def test_a_fork_before_any_environment() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
     assert done.stdout == "8\n"
+
+
+@pytest.mark.parametrize("backend", ["auto", "direct", "extension"])
+def test_idle_connections_are_closed_when_an_invocation_begins(backend: str, port: int) -> None:
+    """They may have died while the environment was frozen: 20 s of wall time after the last answer."""
+    clock = ManualClock()
+    with lambdakit.use_environment(Environment(backend=backend, clock=clock)) as env:
+        env.end(env.begin(None))
+        lambdakit.get_secret("x")
+        for passed_s, left in ((20.0, 1), (0.5, 0)):
+            clock.suspend(passed_s)
+            env.end(env.begin(None))
+            assert len(sockets(port)) == left
+        env.close()

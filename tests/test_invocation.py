@@ -28,7 +28,7 @@ def test_start_kind(init_type: str | None, number: int, pings: int, kind: str) -
 
 
 def invocation(context: object = None, *, kind: str = "cold", after: tuple[float, float] = (0.0, 0.0)) -> Invocation:
-    return Invocation(context, 1, kind, (100.0 + after[0], 10.0 + after[1]), (100.0, 10.0))
+    return Invocation(context, 1, kind, (100.0 + after[0], 10.0 + after[1]), (100.0, 10.0), 0.25)
 
 
 @pytest.mark.parametrize(("kind", "cold"), [("cold", True), ("warm", False), ("provisioned", False), ("else", False)])

@@ -124,7 +124,7 @@ def test_seconds_are_a_number(name: str, attribute: str, text: str, value: float
 
 
 @pytest.mark.parametrize(("name", "attribute"), [*NUMBERS.items()])
-@pytest.mark.parametrize("text", ["-1", "1.5", "many", "1e3", "٣", "²", "1_000", "0x10"])
+@pytest.mark.parametrize("text", ["-1", "1.5", "many", "1e3", "٣", "²", "1_000", "0x10", "9" * 5000])
 def test_a_malformed_whole_number_is_one_problem_and_the_default(name: str, attribute: str, text: str) -> None:
     """The problem names the variable and the default; nothing is raised."""
     settings = Settings.from_environ({name: text})

@@ -28,6 +28,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ._api_batches import get_app_config, get_item, get_parameters, get_parameters_by_path, get_secrets
     from ._api_cached import cached
+    from ._api_connections import singleton
     from ._api_upkeep import on_restore, prime, retry_on_rotation, rotation_attempts, stats
     from ._declarations import Declaration, State, parameter, parameters, secret
 
@@ -76,6 +77,7 @@ __all__ = [
     "retry_on_rotation",
     "rotation_attempts",
     "secret",
+    "singleton",
     "stats",
     "use_environment",
 ]
@@ -97,6 +99,7 @@ _LATER = {
     "retry_on_rotation": "_api_upkeep",
     "rotation_attempts": "_api_upkeep",
     "secret": "_declarations",
+    "singleton": "_api_connections",
     "stats": "_api_upkeep",
 }
 

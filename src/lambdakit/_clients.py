@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import threading
-from weakref import WeakSet
+from functools import partial
+from weakref import WeakKeyDictionary, WeakSet, ref
 
 from ._check import did_you_mean, optional_text, text
+from ._clock import age_s
 from ._log import warn
 from ._renewal import renew_credentials, replace_connections, replace_locks
 from .exceptions import ConfigurationError, DeadlineExceededError, MissingDependencyError
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
+    from ._clock import Clock, Instant
     from ._settings import Settings
 
 _MAX_CLIENTS = 32  # one is about 10 MB at worst; a function that needs more builds a key from its input
@@ -38,26 +41,31 @@ class Clients:
         "_boto3_session",
         "_budget",
         "_clients",
+        "_clock",
         "_local",
         "_lock",
         "_made",
         "_session",
         "_settings",
+        "_used",
         "_warned",
     )
 
-    def __init__(self, *, settings: Settings, budget: Callable[[], float | None]) -> None:
+    def __init__(self, *, settings: Settings, clock: Clock, budget: Callable[[], float | None]) -> None:
         """Nothing is imported yet.
 
         Args:
             settings: where the default region comes from.
+            clock: tells how long a client has been idle.
             budget: seconds that a request may take now, None for no limit; asked before every request.
         """
         self._settings = settings
+        self._clock = clock
         self._budget = budget
         self._lock = threading.Lock()
         self._clients: dict[tuple[Any, ...], Any] = {}
         self._made: WeakSet[Any] = WeakSet()  # every client that lives, also of resources and past `_MAX_CLIENTS`
+        self._used: WeakKeyDictionary[Any, Instant] = WeakKeyDictionary()  # those that may be connected, and since when
         self._local = threading.local()
         self._session: Any = None
         self._boto3_session: Any = None
@@ -130,7 +138,8 @@ class Clients:
         except (botocore.exceptions.DataNotFoundError, ValueError) as error:
             raise self._explained(service, endpoint_url, error) from error
         client = made.meta.client if resource else made
-        client.meta.events.register("request-created", self._bound, unique_id="lambdakit-deadline")
+        bound = partial(self._bound, ref(client))
+        client.meta.events.register("request-created", bound, unique_id="lambdakit-deadline")
         self._made.add(client)
         return made
 
@@ -158,8 +167,9 @@ class Clients:
             options["retries"] = {"mode": "standard", "total_max_attempts": 1 if callee else _ATTEMPTS}
         return options
 
-    def _bound(self, *, request: Any, operation_name: str, **_: Any) -> None:
+    def _bound(self, client: ref[Any], *, request: Any, operation_name: str, **_: Any) -> None:
         """Before each attempt: no longer than the invocation has, and no attempt that it has no time for."""
+        self._used[client()] = self._clock.now()
         budget_s = self._budget()
         if budget_s is None:
             return
@@ -191,6 +201,16 @@ class Clients:
         if endpoint_url is not None and "endpoint" in str(error):
             return ConfigurationError(f"endpoint_url={endpoint_url!r}: give a URL such as 'https://host:port'")
         return ConfigurationError(f"service={service!r}: {error}")
+
+    def drop_idle(self, now: Instant) -> None:
+        """Close the connections of clients whose last request was too long ago: they connect anew by themselves.
+
+        Counted from the request, not from the last look at the client: user modules hold theirs.
+        """
+        for client, used in [*self._used.items()]:
+            if age_s(used, now) > self._settings.max_idle_s:
+                del self._used[client]
+                client.close()
 
     def renew(self) -> None:
         """After a restore: every client connects anew and obtains its credentials anew, when it is next used.

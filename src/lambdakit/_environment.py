@@ -22,13 +22,18 @@ if TYPE_CHECKING:
     from typing import Any
 
     from ._clients import Clients
+    from ._clock import Instant
     from ._memory import Memory
+    from ._singletons import Singletons
     from ._source import Source
     from ._values import Values
     from .backends import Backend
 
 DEADLINE_MARGIN_S = 0.25  # of an invocation, to answer with, once a fetch has failed for lack of time
 PRELOAD_S = 5.0  # half of what INIT may take
+
+
+_OWNED = frozenset(("backend", "clients", "memory", "singletons"))
 
 
 class Environment:
@@ -77,11 +82,13 @@ class Environment:
         "pings",
         "reseed",
         "settings",
+        "singletons",
     )
 
     backend: Source
     clients: Clients
     memory: Memory
+    singletons: Singletons
 
     def __init__(
         self, *, settings: Settings | None = None, clock: Clock | None = None, backend: Backend | str | None = None
@@ -118,6 +125,7 @@ class Environment:
             budget=self._budget,
             backend=self._given,
             invoking=lambda: self.current() is not None,
+            epoch=lambda: self.invocations + self.pings,
         )
         for name in self._found:
             delattr(self, name)
@@ -125,7 +133,7 @@ class Environment:
 
     def __getattr__(self, name: str) -> Any:
         """What it owns, found once: afterwards it is an attribute like others."""
-        if name not in {"backend", "clients", "memory"}:
+        if name not in _OWNED:
             raise AttributeError(f"an Environment has no attribute {name!r}")
         part = getattr(self._owned, name)
         setattr(self, name, part)
@@ -171,21 +179,22 @@ class Environment:
         limit_s = init_left_s(self.settings.init_type) if in_init else budget_s
         self.memory.preload.run(items, min(budget_s, limit_s))
 
-    def begin(self, context: Any) -> Invocation:
-        """An invocation begins; pair it with `end`."""
-        number = self.invocations = next(self._numbers)
-        invocation = Invocation(
-            context,
-            number,
-            "warm" if number > 1 else start_kind(self.settings.init_type, number=number, pings=self.pings),
-            self.clock.now(),
-            self._init_ended,
-        )
+    def begin(self, context: Any, *, margin_s: float = DEADLINE_MARGIN_S) -> Invocation:
+        """An invocation begins, of whose time I/O leaves `margin_s`; pair it with `end`."""
+        number, now = next(self._numbers), self.clock.now()
+        self.invocations = number
+        kind = "warm" if number > 1 else start_kind(self.settings.init_type, number=number, pings=self.pings)
+        invocation = Invocation(context, number, kind, now, self._init_ended, margin_s)
+        self._enter(invocation, now)
+        return invocation
+
+    def _enter(self, invocation: Invocation, now: Instant) -> None:
         self._running.append(invocation)
         invocation.token = CURRENT.set(invocation)
+        for drop_idle in self._owned.idlers:
+            drop_idle(now)
         if self._owed:
             self._pay()
-        return invocation
 
     def end(self, invocation: Invocation) -> None:
         """The invocation is over, whether it returned or raised."""
@@ -196,21 +205,18 @@ class Environment:
     def ping(self, context: Any) -> None:
         """A ping was recognised. It leaves the environment as ready as an invocation would."""
         self.pings += 1
-        if self._owed:
-            invocation = Invocation(context, 0, "ping", self.clock.now(), self._init_ended)
-            self._running.append(invocation)
-            invocation.token = CURRENT.set(invocation)
-            try:
-                self._pay()
-            finally:
-                self.end(invocation)
+        now = self.clock.now()
+        invocation = Invocation(context, 0, "ping", now, self._init_ended, DEADLINE_MARGIN_S)
+        try:
+            self._enter(invocation, now)
+        finally:
+            self.end(invocation)
 
     def _pay(self) -> None:
         """Fetch together what could not be preloaded in INIT."""
         with self._lock:
             owed, self._owed = self._owed, []
-        left_s = self._budget()
-        self.memory.preload.run(owed, PRELOAD_S if left_s is None else min(PRELOAD_S, left_s))
+        self.memory.preload.run(owed, PRELOAD_S if (left_s := self._budget()) is None else min(PRELOAD_S, left_s))
 
     def current(self) -> Invocation | None:
         """The invocation that this code runs in, or None outside one.
@@ -248,7 +254,7 @@ class Environment:
     def _invocation_left_s(self) -> float | None:
         invocation = self.current()
         remaining_s = None if invocation is None else invocation.remaining_s()
-        return None if remaining_s is None else remaining_s - DEADLINE_MARGIN_S
+        return None if invocation is None or remaining_s is None else remaining_s - invocation.margin_s
 
     def close(self) -> None:
         """Drop values and close connections. The environment can be used again afterwards; it starts empty."""

@@ -48,18 +48,22 @@ class Invocation:
         start_kind: ``cold``, ``provisioned``, ``restored``, ``managed`` or ``warm``; or Lambda's own word for an
             initialisation type that is not known here.
         context: the Lambda context as the runtime passed it; None where the handler was called without one.
+        margin_s: seconds of the remaining time that I/O of lambdakit's leaves for the handler to answer with.
     """
 
-    __slots__ = ("_init_ended", "_started", "context", "number", "start_kind", "token")
+    __slots__ = ("_init_ended", "_started", "context", "margin_s", "number", "start_kind", "token")
 
     token: Token[Invocation | None]  # what `CURRENT` held before
 
-    def __init__(self, context: Any, number: int, start_kind: str, started: Instant, init_ended: Instant) -> None:
+    def __init__(
+        self, context: Any, number: int, start_kind: str, started: Instant, init_ended: Instant, margin_s: float
+    ) -> None:
         self.context = context
         self.number = number
         self.start_kind = start_kind
         self._started = started
         self._init_ended = init_ended
+        self.margin_s = margin_s
 
     @property
     def is_cold_start(self) -> bool:

@@ -110,10 +110,10 @@ class Memory:
         cache = self._caches.get(made)
         if cache is None:
             with self._lock:
-                cache = self._caches.get(made) or made.cache(
-                    clock=self._clock, budget=self._budget, settings=self._settings
-                )
-                self._caches[made] = cache
+                cache = self._caches.get(made)
+                if cache is None:  # no other thread has been faster
+                    cache = made.cache(clock=self._clock, budget=self._budget, settings=self._settings)
+                    self._caches[made] = cache
         return cache
 
     def keys(self, values: Iterable[str | Declared]) -> list[tuple[Any, ...]]:
@@ -141,13 +141,12 @@ class Memory:
             cache.invalidate(lambda _: True)
         self.values.kept.clear()
 
-    def renew(self) -> None:
-        """Around a snapshot, see `drop`."""
-        self.drop()
-
     def close(self) -> None:
         """See `drop`."""
         self.drop()
+
+    def abandon(self) -> None:
+        """In a forked child: nothing is open."""
 
     def caches(self) -> list[tuple[str | None, Cache]]:
         """Every cache: that of values first, without a name; then each function's, with the function's."""

@@ -11,9 +11,10 @@ if TYPE_CHECKING:
 
     from ._budget import Budget
     from ._clients import Clients
-    from ._clock import Clock
+    from ._clock import Clock, Instant
     from ._memory import Memory
     from ._settings import Settings
+    from ._singletons import Singletons
     from ._source import Source
     from .backends import Backend
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class Owned:
-    """The backend, the memory, the SDK clients. Thread-safe.
+    """The backend, the memory, SDK clients, HTTP pools, what was built once, the event loop. Thread-safe.
 
     Args:
         settings: of the environment.
@@ -29,9 +30,13 @@ class Owned:
         budget: seconds that I/O may take now.
         backend: a backend's name, or an object that is one.
         invoking: whether an invocation is running.
+        epoch: a number that changes with each invocation.
+
+    Attributes:
+        idlers: what has to be told the time when an invocation begins, to close what was idle for too long.
     """
 
-    __slots__ = ("_backend", "_budget", "_clock", "_invoking", "_lock", "_parts", "_settings")
+    __slots__ = ("_backend", "_budget", "_clock", "_epoch", "_invoking", "_lock", "_parts", "_settings", "idlers")
 
     def __init__(
         self,
@@ -41,12 +46,15 @@ class Owned:
         budget: Budget,
         backend: Backend | str,
         invoking: Callable[[], bool],
+        epoch: Callable[[], int],
     ) -> None:
         self._settings = settings
         self._clock = clock
         self._budget = budget
         self._backend = backend
         self._invoking = invoking
+        self._epoch = epoch
+        self.idlers: list[Callable[[Instant], None]] = []
         self._lock = threading.RLock()  # a part is made of others
         self._parts: dict[str, Any] = {}
 
@@ -86,17 +94,28 @@ class Owned:
         def make() -> Clients:
             from ._clients import Clients  # 0.4 ms
 
-            return Clients(settings=self._settings, budget=self._budget)
+            return Clients(settings=self._settings, clock=self._clock, budget=self._budget)
 
         return self._part("clients", make)
+
+    @property
+    def singletons(self) -> Singletons:
+        """What was built once."""
+
+        def make() -> Singletons:
+            from ._singletons import Singletons  # 0.3 ms
+
+            return Singletons(clock=self._clock, budget=self._budget, memory=self.memory, epoch=self._epoch)
+
+        return self._part("singletons", make)
 
     def renew(self) -> None:
         """Around a snapshot: no value is kept, nothing stays connected. SDK clients stay the objects that they are."""
         for part in self._made():
-            part.renew()
+            getattr(part, "renew", part.close)()
 
     def close(self) -> None:
-        """Everything is given up; what is used again is made or connected anew."""
+        """Everything is given up, the last made first; what is used again is made or connected anew."""
         for part in self._made():
             part.close()
 
@@ -106,15 +125,16 @@ class Owned:
         Returns:
             The parts that live on, for `adopt`.
         """
-        if "backend" in self._parts:
-            self._parts["backend"].abandon()
+        for name, part in self._parts.items():
+            if name != "clients":
+                part.abandon()
         return {name: part for name, part in self._parts.items() if name == "clients"}
 
     def adopt(self, parts: dict[str, Any]) -> None:
         """Go on with parts of the parent's: user modules hold SDK clients, which are renewed where they are."""
-        self._parts.update(parts)
-        for part in parts.values():
+        for name, part in parts.items():
             part.renew_in_child()
+            self._add(name, part)
 
     def __repr__(self) -> str:
         """How much it holds; nothing is made for it."""
@@ -129,6 +149,11 @@ class Owned:
         if name not in self._parts:
             with self._lock:
                 if name not in self._parts:  # another thread may have been faster
-                    self._parts[name] = make()
+                    self._add(name, make())
         part: T = self._parts[name]
         return part
+
+    def _add(self, name: str, part: Any) -> None:
+        self._parts[name] = part
+        if hasattr(part, "drop_idle"):
+            self.idlers.append(part.drop_idle)

@@ -12,6 +12,7 @@ TTL_S = 300.0  # as the AWS extension and Powertools' neighbours have it: a rota
 
 MAX_ENTRIES = 1_000  # as the AWS extension's cache; a function that needs more names is reading a database
 MAX_BYTES = 8 * 1024 * 1024  # a sixteenth of the smallest function; 128 secrets of the largest size
+MAX_IDLE_S = 20.0  # half a minute is what the quickest servers and balancers allow
 STALE_TTL_S = 3600.0  # an outage of a service of AWS is over within the hour, or known to everyone
 
 BACKENDS = ("auto", "direct", "sdk", "extension")
@@ -35,6 +36,7 @@ class Settings:
         stale_ttl_s: the default of every ``stale_ttl=``, in seconds.
         max_entries: how many values are kept.
         max_bytes: how many bytes they may have together.
+        max_idle_s: for how long a connection may be idle, in seconds, and still be used.
         processes: how many processes of Lambda's Managed Instances share this machine, or None elsewhere.
         problems: what was malformed, a sentence each; the environment logs them once.
     """
@@ -47,6 +49,7 @@ class Settings:
         "init_type",
         "max_bytes",
         "max_entries",
+        "max_idle_s",
         "problems",
         "processes",
         "region",
@@ -68,6 +71,7 @@ class Settings:
         stale_ttl_s: float = STALE_TTL_S,
         max_entries: int = MAX_ENTRIES,
         max_bytes: int = MAX_BYTES,
+        max_idle_s: float = MAX_IDLE_S,
         processes: int | None = None,
         retries_chosen: bool = False,
         problems: tuple[str, ...] = (),
@@ -82,6 +86,7 @@ class Settings:
         self.stale_ttl_s = stale_ttl_s
         self.max_entries = max_entries
         self.max_bytes = max_bytes
+        self.max_idle_s = max_idle_s
         self.processes = processes
         self.retries_chosen = retries_chosen
         self.problems = problems
@@ -104,6 +109,7 @@ class Settings:
             stale_ttl_s=_seconds(environ, "LAMBDAKIT_STALE_TTL", STALE_TTL_S, problems),
             max_entries=_whole(environ, "LAMBDAKIT_MAX_ENTRIES", MAX_ENTRIES, problems),
             max_bytes=_whole(environ, "LAMBDAKIT_MAX_BYTES", MAX_BYTES, problems),
+            max_idle_s=_seconds(environ, "LAMBDAKIT_MAX_IDLE", MAX_IDLE_S, problems),
             processes=_whole(environ, "AWS_LAMBDA_MAX_CONCURRENCY", 0, problems) or None,
             retries_chosen=any(environ.get(name) for name in _RETRY_VARIABLES),
             problems=tuple(problems),
@@ -118,6 +124,9 @@ class Settings:
 def init_type() -> str | None:
     """Lambda's own word for how this process came to be, or None outside Lambda; before there is an environment."""
     return os.environ.get("AWS_LAMBDA_INITIALIZATION_TYPE") or None
+
+
+_MAX_DIGITS = 18  # Python refuses to read numbers of thousands of digits
 
 
 def _seconds(environ: Mapping[str, str], name: str, default: float, problems: list[str]) -> float:
@@ -138,7 +147,7 @@ def _whole(environ: Mapping[str, str], name: str, default: int, problems: list[s
     text = environ.get(name, "").strip()
     if not text:
         return default
-    if text.isdecimal() and text.isascii():
+    if text.isdecimal() and text.isascii() and len(text) <= _MAX_DIGITS:
         return int(text)
     problems.append(f"{name}={text!r} is not a whole number >= 0; using the default, {default}")
     return default

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 
-
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -12,7 +11,7 @@ if TYPE_CHECKING:
 
     from ._budget import Budget
     from ._clients import Clients
-    from ._clock import Clock
+    from ._clock import Clock, Instant
     from ._settings import Settings
     from .backends import Backend
 
@@ -65,9 +64,11 @@ class Source:
         if not isinstance(self._chosen, str):
             self._chosen.close()
 
-    def renew(self) -> None:
-        """Around a snapshot, see `close`."""
-        self.close()
+    def drop_idle(self, now: Instant) -> None:
+        """Close connections that may have died while the environment was frozen."""
+        drop_idle = getattr(self._chosen, "drop_idle", None)  # a backend of a user's may have none
+        if drop_idle is not None:
+            drop_idle(now)
 
     def abandon(self) -> None:
         """In a forked child: close this process's descriptors of the parent's connections, without any lock."""

@@ -581,6 +581,8 @@ def test_invalidating_a_parameter_forgets_the_paths_it_is_in() -> None:
             backend.parameters["/p/x"] = "new"
             lambdakit.invalidate("/p/x")
         assert lambdakit.get_parameters_by_path("/p") == {"/p/x": "new"}
+        lambdakit.invalidate("/px/y")
+        assert lambdakit.get_parameters_by_path("/p") == {"/p/x": "new"}
     assert Counter(backend.calls) == {("path", "/p"): 3, ("path", "/"): 2, ("path", "/px"): 1, ("secret", "s"): 1}
     with lambdakit.use_environment(preloaded(MemoryBackend())):
         lambdakit.invalidate("/p/x")

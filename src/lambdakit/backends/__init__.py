@@ -7,6 +7,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Any, Protocol, TypeAlias
 
+    from .._clock import Instant
     from ..exceptions import FetchError
 
     # Values as the service stores them, each with the version it has.
@@ -101,6 +102,10 @@ if TYPE_CHECKING:
 
         def decrypt(self, name: str, *, ciphertext: str, context: dict[str, str]) -> bytes:
             """Decrypt, with KMS: `ciphertext` in base64, `name` for messages."""
+            ...
+
+        def drop_idle(self, now: Instant) -> None:
+            """Close connections that were idle for too long at `now`."""
             ...
 
         def abandon(self) -> None:

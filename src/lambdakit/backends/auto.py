@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from typing import Any
 
+    from .._clock import Instant
     from ..exceptions import FetchError
     from . import Backend, Configuration, Parameter, Secret
     from .direct import DirectBackend
@@ -91,6 +92,10 @@ class AutoBackend:
     def close(self) -> None:
         """Close the connections of direct; those of the SDK's clients belong to the environment."""
         self._direct.close()
+
+    def drop_idle(self, now: Instant) -> None:
+        """At the start of an invocation, see `Transport.drop_idle`."""
+        self._direct.drop_idle(now)
 
     def abandon(self) -> None:
         """In a forked child, see `Transport.abandon`."""

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-    from .._clock import Clock
+    from .._clock import Clock, Instant
     from .._settings import Settings
     from .endpoints import Endpoint
     from .http1 import Response
@@ -71,7 +71,9 @@ class DirectBackend(Operations):
         self._budget = budget
         self._sleep = sleep
         self._signer = Signer()
-        self._transport = Transport(clock=clock, trust=trust or Trust(environ=self._environ))
+        self._transport = Transport(
+            clock=clock, trust=trust or Trust(environ=self._environ), max_idle_s=settings.max_idle_s
+        )
         self._credentials = CredentialProvider(self._environ, clock=clock, fetch=self._get, sleep=sleep)
         self._retries: dict[tuple[str, str], Retries] = {}
 
@@ -89,6 +91,10 @@ class DirectBackend(Operations):
         self._transport.close()
         self._credentials.forget()
         self._signer.forget()
+
+    def drop_idle(self, now: Instant) -> None:
+        """At the start of an invocation, see `Transport.drop_idle`."""
+        self._transport.drop_idle(now)
 
     def abandon(self) -> None:
         """In a forked child, see `Transport.abandon`."""

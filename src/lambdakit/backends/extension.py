@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from typing import Any, TypeVar
 
-    from .._clock import Clock
+    from .._clock import Clock, Instant
     from .._settings import Settings
     from . import Backend, Configuration, Parameter, Secret
     from .http1 import Response
@@ -59,7 +59,7 @@ class ExtensionBackend:
         self._budget = budget
         self._invoking = invoking
         self._otherwise = otherwise
-        self._transport = Transport(clock=clock, trust=Trust(environ=self._environ))
+        self._transport = Transport(clock=clock, trust=Trust(environ=self._environ), max_idle_s=settings.max_idle_s)
         self._absent = False
 
     @property
@@ -125,6 +125,11 @@ class ExtensionBackend:
         self._transport.close()
         self._absent = False
         self._otherwise.close()
+
+    def drop_idle(self, now: Instant) -> None:
+        """At the start of an invocation, see `Transport.drop_idle`."""
+        self._transport.drop_idle(now)
+        self._otherwise.drop_idle(now)
 
     def abandon(self) -> None:
         """In a forked child, see `Transport.abandon`."""

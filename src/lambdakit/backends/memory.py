@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from typing import Any, TypeVar
 
+    from .._clock import Instant
     from . import Configuration, Parameter, Secret
 
     T = TypeVar("T")
@@ -180,6 +181,9 @@ class MemoryBackend:
         """The plaintext of this ciphertext."""
         self.calls.append(("ciphertext", ciphertext))
         return self._value("ciphertext", ciphertext, None, self.ciphertexts)[0].encode()
+
+    def drop_idle(self, now: Instant) -> None:
+        """Nothing of its own is open."""
 
     def abandon(self) -> None:
         """Nothing is open."""

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from .._clients import Clients
+    from .._clock import Instant
     from .operations import Operation
 
 
@@ -32,6 +33,9 @@ class SdkBackend(Operations):
 
     def close(self) -> None:
         """Nothing of its own: the clients belong to the environment."""
+
+    def drop_idle(self, now: Instant) -> None:
+        """Nothing of its own is open."""
 
     def abandon(self) -> None:
         """Nothing of its own, as above."""

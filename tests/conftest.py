@@ -13,6 +13,7 @@ import pytest
 from moto.server import ThreadedMotoServer
 
 import lambdakit
+from lambdakit._pytest import lambdakit_environment  # noqa: F401 - where coverage is measured, it is no plugin
 
 hypothesis.settings.register_profile("default", deadline=None, max_examples=100)
 hypothesis.settings.register_profile("soak", deadline=None, max_examples=5_000)

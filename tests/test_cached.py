@@ -779,7 +779,7 @@ def test_what_can_be_used_again_is_kept(env: Environment) -> None:
         {"max_size": True},
         {"key": "id"},
     ],
-    ids=repr,
+    ids=lambda options: next(iter(options)),
 )
 def test_wrong_options_are_errors_where_they_stand(options: Any) -> None:
     """Before there is a function; the message names the option."""

@@ -83,7 +83,7 @@ def sockets(port: int) -> set[str]:
             target = str(path.readlink())
             if target.startswith("socket:"):
                 with socket.socket(fileno=os.dup(int(path.name))) as connection:
-                    found |= {target} if connection.getpeername()[1] == port else set()
+                    found |= {target} if connection.getpeername()[1:2] == (port,) else set()
         except OSError:  # the descriptor of the listing itself, or a socket that listens
             continue
     return found
@@ -210,3 +210,32 @@ def test_idle_connections_are_closed_when_an_invocation_begins(backend: str, por
             env.end(env.begin(None))
             assert len(sockets(port)) == left
         env.close()
+
+
+@pytest.mark.parametrize("backend", ["auto", "direct", "extension", "sdk"])
+def test_what_happens_in_a_child(backend: str, port: int) -> None:
+    """The same without a fork: this process's descriptors are closed, a later fetch connects anew."""
+    with lambdakit.use_environment(Environment(backend=backend)) as env:
+        lambdakit.get_secret("x")
+        env.after_fork()
+        assert sockets(port) == set()
+        assert lambdakit.get_secret("x") == "1"
+        env.close()
+
+
+def test_a_backend_of_a_users_has_nothing_to_do(port: int) -> None:
+    """Neither when an invocation begins nor in a child, if it does not say that it has."""
+
+    class Backend:
+        name = "a user's"
+
+        def close(self) -> None:
+            """Nothing is open."""
+
+    env = Environment(backend=Backend())  # type: ignore[arg-type]
+    env.backend()
+    env.end(env.begin(None))
+    env.after_fork()
+    env.close()
+    with pytest.raises(AttributeError, match="an Environment has no attribute 'connexions'"):
+        env.connexions  # noqa: B018 - looking is enough

@@ -324,23 +324,6 @@ async def coroutine(event: Any, context: Any) -> None:
     """A coroutine function."""
 
 
-class AsyncHandler:
-    """An object whose call is a coroutine function."""
-
-    async def __call__(self, event: Any, context: Any) -> None:
-        """A coroutine function."""
-
-    async def method(self, event: Any, context: Any) -> None:
-        """A coroutine function."""
-
-
-@pytest.mark.parametrize("fn", [coroutine, AsyncHandler(), AsyncHandler().method, AsyncHandler])
-def test_coroutine_functions_are_refused(fn: Any) -> None:
-    """The runtime would not await them; better at import than as a marshalling error in production."""
-    with pytest.raises(ConfigurationError, match=r"coroutine function.*asyncio\.run"):
-        lambdakit.handler(fn)
-
-
 @pytest.mark.parametrize(
     ("fn", "said"), [(5, "not int"), ("app.handler", "not str"), (type("Plain", (), {}), "Plain cannot be called")]
 )

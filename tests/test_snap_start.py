@@ -210,3 +210,42 @@ def test_clients_stay_the_same_objects(env: Environment) -> None:
     env.before_snapshot()
     env.after_restore()
     assert lambdakit.client("dynamodb") is client
+
+
+def test_the_hooks_of_this_process(env: Environment, caplog: pytest.LogCaptureFixture) -> None:
+    """What is registered renews the environment that is in place then, and never raises."""
+    import snapshot_restore_py as registry
+
+    from lambdakit import _snap_start
+
+    before, after = [*registry.get_before_snapshot()], [*registry.get_after_restore()]
+    _snap_start.register()
+    hooks = [*registry.get_before_snapshot()[len(before) :], *registry.get_after_restore()[len(after) :]]
+    for registered, kept in ((registry._before_snapshot_registry, before), (registry._after_restore_registry, after)):
+        del registered[len(kept) :]
+    lambdakit.get_secret("x")
+    first = env.id
+    for hook, arguments, options in hooks:
+        hook(*arguments, **options)
+    assert (lambdakit.secret("x").state, env.id != first) == ("absent", True)
+
+    class Broken(Environment):
+        def before_snapshot(self) -> None:
+            raise OSError("planted text")
+
+    with lambdakit.use_environment(Broken()):
+        hooks[0][0](*hooks[0][1])
+    assert [record.getMessage() for record in caplog.records] == [
+        "SnapStart: a step of lambdakit's failed (OSError); the function goes on"
+    ]
+
+
+def test_without_the_package_nothing_is_registered(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A warning says so."""
+    from lambdakit import _snap_start
+
+    monkeypatch.setitem(sys.modules, "snapshot_restore_py", None)
+    _snap_start.register()
+    assert "snapshot_restore_py is not installed" in caplog.text

@@ -391,7 +391,14 @@ def test_no_repr_shows_a_value(env: Environment) -> None:
     """The environment and all that it owns, after a secret was read."""
     lambdakit.get_secret("plain")
     lambdakit.get_secret("prod/db", field="password")
-    for thing in (env, env.values, env.clients, env.settings, env.memory.cache, *env.memory.cache._store.values()):
+    for thing in (
+        env,
+        env.memory.values,
+        env.clients,
+        env.settings,
+        env.memory.cache,
+        *env.memory.cache._store.values(),
+    ):
         assert "planted" not in repr(thing)
 
 

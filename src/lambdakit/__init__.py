@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from . import http as http
 from ._api import client, invocation, is_cold_start, remaining_s, resource
 from ._api_values import clear, decrypt_env, get_parameter, get_secret, invalidate
 from ._current import environment, use_environment
@@ -28,9 +29,10 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ._api_batches import get_app_config, get_item, get_parameters, get_parameters_by_path, get_secrets
     from ._api_cached import cached
-    from ._api_connections import singleton
+    from ._api_connections import oauth_token, singleton
     from ._api_upkeep import on_restore, prime, retry_on_rotation, rotation_attempts, stats
     from ._declarations import Declaration, State, parameter, parameters, secret
+    from ._patch import patch, unpatch
 
 __version__ = "0.1.0"
 
@@ -68,9 +70,11 @@ __all__ = [
     "invalidate",
     "invocation",
     "is_cold_start",
+    "oauth_token",
     "on_restore",
     "parameter",
     "parameters",
+    "patch",
     "prime",
     "remaining_s",
     "resource",
@@ -79,6 +83,7 @@ __all__ = [
     "secret",
     "singleton",
     "stats",
+    "unpatch",
     "use_environment",
 ]
 
@@ -92,15 +97,18 @@ _LATER = {
     "get_parameters": "_api_batches",
     "get_parameters_by_path": "_api_batches",
     "get_secrets": "_api_batches",
+    "oauth_token": "_api_connections",
     "on_restore": "_api_upkeep",
     "parameter": "_declarations",
     "parameters": "_declarations",
+    "patch": "_patch",
     "prime": "_api_upkeep",
     "retry_on_rotation": "_api_upkeep",
     "rotation_attempts": "_api_upkeep",
     "secret": "_declarations",
     "singleton": "_api_connections",
     "stats": "_api_upkeep",
+    "unpatch": "_patch",
 }
 
 if not TYPE_CHECKING:  # to a type checker it would make every misspelt name right
@@ -119,7 +127,7 @@ if not TYPE_CHECKING:  # to a type checker it would make every misspelt name rig
         return sorted({*globals(), *_LATER})
 
 
-if init_type() == "snap-start":
+if init_type() == "snap-start":  # pragma: no cover - when it is imported: tested in fresh processes
     from . import _snap_start  # hooks have to be registered before the user's
 
     _snap_start.register()

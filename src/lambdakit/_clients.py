@@ -268,10 +268,6 @@ class Clients:
         """How many clients are kept."""
         return len(self._clients)
 
-    def __bool__(self) -> bool:
-        """True also while there are none."""
-        return True
-
     def __repr__(self) -> str:
         """The services that have a client."""
         return f"<Clients {' '.join(sorted({str(key[0]) for key in self._clients})) or 'none'}>"

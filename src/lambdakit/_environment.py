@@ -23,17 +23,19 @@ if TYPE_CHECKING:
 
     from ._clients import Clients
     from ._clock import Instant
+    from ._http_pools import Pools
+    from ._loop import Loop
     from ._memory import Memory
+    from ._oauth import Tokens
     from ._singletons import Singletons
     from ._source import Source
-    from ._values import Values
     from .backends import Backend
 
 DEADLINE_MARGIN_S = 0.25  # of an invocation, to answer with, once a fetch has failed for lack of time
 PRELOAD_S = 5.0  # half of what INIT may take
 
 
-_OWNED = frozenset(("backend", "clients", "memory", "singletons"))
+_OWNED = ("backend", "clients", "loop", "memory", "pools", "singletons", "tokens")
 
 
 class Environment:
@@ -62,6 +64,7 @@ class Environment:
     """
 
     __slots__ = (
+        *_OWNED,
         "_budget",
         "_found",
         "_given",
@@ -73,22 +76,21 @@ class Environment:
         "_preloads",
         "_restores",
         "_running",
-        "backend",
-        "clients",
         "clock",
         "id",
         "invocations",
-        "memory",
         "pings",
         "reseed",
         "settings",
-        "singletons",
     )
 
     backend: Source
     clients: Clients
+    loop: Loop
     memory: Memory
+    pools: Pools
     singletons: Singletons
+    tokens: Tokens
 
     def __init__(
         self, *, settings: Settings | None = None, clock: Clock | None = None, backend: Backend | str | None = None
@@ -139,11 +141,6 @@ class Environment:
         setattr(self, name, part)
         self._found.append(name)
         return part
-
-    @property
-    def values(self) -> Values:
-        """The single getters."""
-        return self.memory.values
 
     def declare(self, *, preload: list[Any], budget_s: float, reseed: bool) -> None:
         """What a handler wants done in INIT. Done here under a Lambda runtime: INIT ends with the outermost handler."""

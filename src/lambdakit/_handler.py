@@ -6,7 +6,7 @@ from functools import partial, update_wrapper
 
 from . import _current
 from ._check import flag, seconds
-from ._environment import PRELOAD_S
+from ._environment import DEADLINE_MARGIN_S, PRELOAD_S
 from ._invocation import CURRENT
 from ._log import warn
 from ._warmup import recognise
@@ -14,10 +14,11 @@ from .exceptions import ConfigurationError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
-    from typing import Any, ParamSpec, Protocol, TypeVar, overload
+    from collections.abc import Awaitable, Callable, Iterable
+    from typing import Any, Literal, ParamSpec, Protocol, TypeVar, overload
 
     from ._declared import Declared as Declaration
+    from ._environment import Environment
 
     P = ParamSpec("P")
     R = TypeVar("R")
@@ -26,12 +27,35 @@ if TYPE_CHECKING:
     class _Instance(Protocol[P, R_co]):
         def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R_co: ...
 
+    class _Decorate(Protocol):
+        @overload
+        def __call__(self, fn: Callable[P, Awaitable[Any]], /) -> Callable[P, Any]: ...
+        @overload
+        def __call__(self, fn: Callable[P, R], /) -> Callable[P, R]: ...
+
     Ping = Callable[[Any, Any], object]
 
 _CO_COROUTINE = 0x80  # inspect.CO_COROUTINE, without the 5 ms of importing inspect
+_CO_ASYNC_GENERATOR = 0x200  # inspect.CO_ASYNC_GENERATOR
+_GRACE_S = 1.0  # for tasks that a handler has left over: enough for one more request
+# Nothing that can be awaited, and most of what handlers return: to ask these for an attribute would cost more.
+_PLAIN = frozenset({dict, str, type(None), list, int, bool, float, bytes})
 
 if TYPE_CHECKING:
 
+    @overload
+    def handler(
+        fn: type[_Instance[P, Awaitable[Any]]] | Callable[P, Awaitable[Any]],
+        /,
+        *,
+        warmup: bool | Ping = True,
+        preload: Iterable[Declaration | Callable[[], object]] = (),
+        preload_budget: float = 5.0,
+        reseed: bool = True,
+        loop: Literal["asyncio", "uvloop"] = "asyncio",
+        grace: float | None = 1.0,
+        deadline_margin: float = 0.25,
+    ) -> Callable[P, Any]: ...
     @overload
     def handler(
         fn: type[_Instance[P, R]],
@@ -41,6 +65,9 @@ if TYPE_CHECKING:
         preload: Iterable[Declaration | Callable[[], object]] = (),
         preload_budget: float = 5.0,
         reseed: bool = True,
+        loop: Literal["asyncio", "uvloop"] = "asyncio",
+        grace: float | None = 1.0,
+        deadline_margin: float = 0.25,
     ) -> Callable[P, R]: ...
     @overload
     def handler(
@@ -51,6 +78,9 @@ if TYPE_CHECKING:
         preload: Iterable[Declaration | Callable[[], object]] = (),
         preload_budget: float = 5.0,
         reseed: bool = True,
+        loop: Literal["asyncio", "uvloop"] = "asyncio",
+        grace: float | None = 1.0,
+        deadline_margin: float = 0.25,
     ) -> Callable[P, R]: ...
     @overload
     def handler(
@@ -59,7 +89,10 @@ if TYPE_CHECKING:
         preload: Iterable[Declaration | Callable[[], object]] = (),
         preload_budget: float = 5.0,
         reseed: bool = True,
-    ) -> Callable[[Callable[P, R]], Callable[P, R]]: ...
+        loop: Literal["asyncio", "uvloop"] = "asyncio",
+        grace: float | None = 1.0,
+        deadline_margin: float = 0.25,
+    ) -> _Decorate: ...
 
 
 def handler(
@@ -70,11 +103,18 @@ def handler(
     preload: Any = (),
     preload_budget: float = PRELOAD_S,
     reseed: bool = True,
+    loop: Any = "asyncio",
+    grace: float | None = _GRACE_S,
+    deadline_margin: float = DEADLINE_MARGIN_S,
 ) -> Any:
     """Make a function the handler of a Lambda function: ``@handler``, or ``@handler(...)`` with options.
 
     Pings are answered before any code of the handler runs. Every other event is an invocation, which
     `lambdakit.invocation` tells about. What the handler returns is returned, what it raises is raised, unchanged.
+
+    A coroutine function, or whatever else returns something that can be awaited, runs on an event loop that stays open
+    as long as the environment: clients of asyncio and their connections can be kept. Where a loop is already running,
+    as in a test that is a coroutine, the call returns a coroutine instead, which runs the invocation there.
 
     Args:
         fn: a function, a method, or any callable that takes an event and a context, such as a Mangum object. A class is
@@ -92,12 +132,18 @@ def handler(
         preload_budget: seconds for all of `preload`, 0 for none of it. What INIT's limit of 10 s leaves is kept too.
         reseed: seed `random` anew after a SnapStart restore, since all environments of a snapshot have its state. False
             leaves it alone.
+        loop: for coroutines: ``"asyncio"``, or ``"uvloop"`` if that is installed.
+        grace: for coroutines: seconds that tasks may still take that the handler has started and not awaited, within
+            the remaining time; then they are cancelled, with a warning. 0 cancels them at once. None lets them be: they
+            stop with the environment and go on in the next invocation, as a connection pool's own tasks have to.
+        deadline_margin: seconds of the remaining time that lambdakit's own I/O leaves for the handler to answer with.
 
     Returns:
         A callable of the same signature. A ping is answered with ``{"ping": dialect, "environment": id}``.
 
     Raises:
-        ConfigurationError: `fn` cannot be called or is a coroutine function, or an option is none of the above.
+        ConfigurationError: `fn` cannot be called or is an async generator, or an option is none of the above.
+        MissingDependencyError: uvloop is not installed.
 
     Since 0.1.
     """
@@ -108,7 +154,18 @@ def handler(
         "budget_s": seconds("preload_budget", preload_budget),
         "reseed": flag("reseed", reseed),
     }
-    return partial(_decorate, ping=ping, options=options) if fn is None else _decorate(fn, ping=ping, options=options)
+    on = {"kind": _kind(loop), "grace_s": grace if grace is None else seconds("grace", grace)}
+    margin_s = seconds("deadline_margin", deadline_margin)
+    decorate = partial(_decorate, ping=ping, options=options, on=on, margin_s=margin_s)
+    return decorate if fn is None else decorate(fn)
+
+
+def _kind(loop: Any) -> str:
+    if loop == "asyncio":
+        return "asyncio"
+    from ._loop import loop_kind  # 0.3 ms; not paid by who has no coroutines
+
+    return loop_kind(loop)
 
 
 def _items(preload: Any) -> list[Any]:
@@ -136,15 +193,19 @@ def _predicate(warmup: Any) -> Callable[[Any, Any], Any] | None:
     return custom
 
 
-def _decorate(given: Any, /, *, ping: Callable[[Any, Any], Any] | None, options: dict[str, Any]) -> Any:
-    fn = _instance(given) if isinstance(given, type) else given
-    if not callable(fn):
-        raise ConfigurationError(f"handler: give a function or another callable, not {type(given).__name__}")
-    if _is_coroutine_function(fn) or _is_coroutine_function(_call_of(fn)):
-        raise ConfigurationError(
-            "handler: a coroutine function cannot be a handler yet; the runtime would not await it. "
-            "Make it a function that calls asyncio.run"
-        )
+def _decorate(
+    given: Any,
+    /,
+    *,
+    ping: Callable[[Any, Any], Any] | None,
+    options: dict[str, Any],
+    on: dict[str, Any],
+    margin_s: float,
+) -> Any:
+    fn = _callable(given)
+    is_async = _is_async(fn)
+    if is_async:
+        __import__("asyncio")  # 50 ms, which it needs anyway: better in INIT than in the first invocation
     # A function that stands in a class body is called with the instance first. Its qualified name tells, so that a
     # handler with a third parameter of its own is not taken for a method.
     scope = getattr(fn, "__qualname__", "").rpartition(".")[0]
@@ -158,20 +219,51 @@ def _decorate(given: Any, /, *, ping: Callable[[Any, Any], Any] | None, options:
         env = _current.environment()
         running = CURRENT.get()
         if running is not None and running.context is context and context is not None:
-            return fn(*args, **kwargs)  # a decorated handler that calls another is one invocation
+            result = fn(*args, **kwargs)  # a decorated handler that calls another is one invocation
+            return result if result.__class__ in _PLAIN else _nested(env, result, on)
         if ping is not None and (dialect := ping(event, context)):
             env.ping(context)
-            return {"ping": dialect, "environment": env.id}
-        invocation = env.begin(context)
+            answer = {"ping": dialect, "environment": env.id}
+            return _answered(answer) if is_async else answer
+        invocation, ends_here = env.begin(context, margin_s=margin_s), True
         try:
-            return fn(*args, **kwargs)
+            result = fn(*args, **kwargs)
+            if result.__class__ in _PLAIN or not hasattr(result, "__await__"):
+                return result
+            from ._running import in_loop, rest  # 0.2 ms at the first coroutine
+
+            if not in_loop():
+                return env.loop.run(result, **on)
+            ends_here = False
+            return rest(env, invocation, result)
         finally:
-            env.end(invocation)
+            if ends_here:
+                env.end(invocation)
 
     update_wrapper(wrapper, given)
     wrapper.__lambdakit_preload__ = options["preload"]  # type: ignore[attr-defined] # for `Environment.preload`
     _current.environment().declare(**options)
     return wrapper
+
+
+def _nested(env: Environment, result: Any, on: dict[str, Any]) -> Any:
+    from ._running import in_loop
+
+    return env.loop.run(result, **on) if hasattr(result, "__await__") and not in_loop() else result
+
+
+def _answered(answer: Any) -> Any:
+    from ._running import answered, in_loop
+
+    return answered(answer) if in_loop() else answer
+
+
+def _callable(given: Any) -> Any:
+    if isinstance(given, type):
+        return _instance(given)
+    if not callable(given):
+        raise ConfigurationError(f"handler: give a function or another callable, not {type(given).__name__}")
+    return given
 
 
 def _instance(cls: type) -> Any:
@@ -189,10 +281,20 @@ def _event_and_context(args: tuple[Any, ...], kwargs: dict[str, Any], *, in_clas
     return given[0], given[1]
 
 
+def _is_async(fn: Any) -> bool:
+    """Whether a call is known to return a coroutine. Where it is not, the result tells."""
+    while isinstance(fn, partial):
+        fn = fn.func
+    flags = _flags(fn) | _flags(_call_of(fn))
+    if flags & _CO_ASYNC_GENERATOR:
+        raise ConfigurationError("handler: an async generator cannot be a handler, nothing reads it; return a list")
+    return bool(flags & _CO_COROUTINE)
+
+
 def _call_of(fn: Any) -> Any:
     return next((vars(base)["__call__"] for base in type(fn).__mro__ if "__call__" in vars(base)), None)
 
 
-def _is_coroutine_function(fn: Any) -> bool:
+def _flags(fn: Any) -> int:
     code = getattr(getattr(fn, "__func__", fn), "__code__", None)
-    return bool(getattr(code, "co_flags", 0) & _CO_COROUTINE)
+    return getattr(code, "co_flags", 0)

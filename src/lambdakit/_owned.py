@@ -12,7 +12,10 @@ if TYPE_CHECKING:
     from ._budget import Budget
     from ._clients import Clients
     from ._clock import Clock, Instant
+    from ._http_pools import Pools
+    from ._loop import Loop
     from ._memory import Memory
+    from ._oauth import Tokens
     from ._settings import Settings
     from ._singletons import Singletons
     from ._source import Source
@@ -109,6 +112,39 @@ class Owned:
 
         return self._part("singletons", make)
 
+    @property
+    def pools(self) -> Pools:
+        """HTTP connections."""
+
+        def make() -> Pools:
+            from ._http_pools import Pools  # 60 ms with urllib3
+
+            return Pools(settings=self._settings, clock=self._clock, budget=self._budget)
+
+        return self._part("pools", make)
+
+    @property
+    def tokens(self) -> Tokens:
+        """OAuth tokens."""
+
+        def make() -> Tokens:
+            from ._oauth import Tokens  # 0.5 ms
+
+            return Tokens(clock=self._clock, budget=self._budget, memory=self.memory, pools=lambda: self.pools)
+
+        return self._part("tokens", make)
+
+    @property
+    def loop(self) -> Loop:
+        """The event loop of coroutine handlers."""
+
+        def make() -> Loop:
+            from ._loop import Loop  # 0.3 ms, and asyncio
+
+            return Loop(budget=self._budget)
+
+        return self._part("loop", make)
+
     def renew(self) -> None:
         """Around a snapshot: no value is kept, nothing stays connected. SDK clients stay the objects that they are."""
         for part in self._made():
@@ -142,8 +178,12 @@ class Owned:
         return f"values={values} clients={len(self._parts.get('clients', ()))}"
 
     def _made(self) -> list[Any]:
+        """The last made first; the loop at the end, since coroutines close what they have built."""
         with self._lock:
-            return [*reversed(self._parts.values())]
+            names = [*self._parts]
+            names.reverse()
+            names.sort(key="loop".__eq__)  # which keeps the order of the others
+            return [self._parts[name] for name in names]
 
     def _part(self, name: str, make: Callable[[], T]) -> T:
         if name not in self._parts:

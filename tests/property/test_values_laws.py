@@ -270,7 +270,7 @@ def test_at_most_one_fetch_per_key_is_in_flight_under_64_threads(ttl_s: float) -
     names = ["a", "b", "c"]
 
     def read(number: int) -> None:
-        values, name = env.values, names[number % 3]
+        values, name = env.memory.values, names[number % 3]
         if number % 7 == 0:
             got = env.memory.batches.get_secrets(
                 names, transform=None, ttl=ttl_s, stale_ttl=None, region=None, on_error="raise"

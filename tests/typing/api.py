@@ -50,7 +50,44 @@ class Handler:
         return 0.0
 
 
+@lambdakit.handler
+async def bare_async(event: Event, context: Context) -> str:
+    return str(event["order"])
+
+
+@lambdakit.handler(loop="uvloop", grace=None, warmup=False)
+async def async_with_options(event: Event, context: Context) -> str:
+    return str(event["order"])
+
+
+class AsyncHandler:
+    @lambdakit.handler(grace=0.5)
+    async def method(self, event: Event, context: Context) -> int:
+        return event["order"]
+
+    async def __call__(self, event: Event, context: Context) -> float:
+        return 0.0
+
+
 event: Event = {"order": 1}
+
+
+async def awaited() -> None:
+    await bare_async(event, Context())
+    await AsyncHandler().method(event, Context())
+
+
+# What it brings where no loop runs, a coroutine where one does: a type checker cannot know which.
+assert_type(bare_async(event, Context()), Any)
+assert_type(async_with_options(event, Context()), Any)
+assert_type(AsyncHandler().method(event, Context()), Any)
+assert_type(lambdakit.handler(AsyncHandler())(event, Context()), Any)
+assert_type(lambdakit.handler(AsyncHandler)(event, Context()), Any)
+assert_type(lambdakit.handler(loop="asyncio")(AsyncHandler())(event, Context()), Any)
+assert_type(lambdakit.handler(grace=1)(bare)(event, Context()), str)
+bare_async(5, Context())  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType] - an event of the wrong type
+lambdakit.handler(loop="trio")  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue, reportArgumentType]
+
 assert_type(bare(event, Context()), str)
 assert_type(with_options(event, Context()), dict[str, int])
 assert_type(with_predicate(event, Context()), None)

@@ -5,13 +5,15 @@ from __future__ import annotations
 import argparse
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from . import machine, results, table
-from .effects import EFFECTS
+from .effect import Measured
+from .effects import EFFECTS, LONG
 from .processes import ROOT, ProcessFailedError
-from .run import FULL, QUICK, Run
+from .run import FULL, QUICK, NotMeasuredError, Run
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -44,7 +46,9 @@ def main(
     unknown = [name for name in options.effects if name not in effects]
     if unknown:
         parser.error(f"unknown effect {', '.join(map(repr, unknown))}; there are: {', '.join(effects)}")
-    chosen = [effects[name] for name in effects if name in options.effects or not options.effects]
+    left_out = [name for name in effects if name in LONG and options.quick and not options.effects]
+    wanted = options.effects or [name for name in effects if name not in left_out]
+    chosen = [effects[name] for name in effects if name in wanted]
     described = machine.describe()
     with table.progress() as bar:
         task = bar.add_task("benchmarks")
@@ -63,6 +67,11 @@ def main(
     content = results.document(outcomes, mode="quick" if options.quick else "full", machine=described)
     results.write(options.json, content)
     table.show(content)
+    for outcome in outcomes:
+        if outcome.measured and "not measured" in outcome.measured.evidence:
+            print(f"{outcome.effect.name}: not measured: {outcome.measured.evidence['not measured']}")
+    if left_out:
+        print(f"Left out of a quick run, name them to have them: {', '.join(left_out)}")
     failures = [failure for outcome in outcomes for failure in outcome.failures]
     for failure in failures:
         print(failure, file=sys.stderr)
@@ -77,7 +86,7 @@ def _parser(effects: Mapping[str, Effect]) -> argparse.ArgumentParser:
         epilog=f"effects:\n{listed}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("effects", nargs="*", metavar="EFFECT", help="default: all")
+    parser.add_argument("effects", nargs="*", metavar="EFFECT", help="default: all; with --quick, all that are quick")
     parser.add_argument("--quick", action="store_true", help="fewer processes; ends within 90 s on two cores")
     parser.add_argument(
         "--json",
@@ -96,5 +105,11 @@ def _outcome(effect: Effect, run: Run) -> results.Outcome:
         measured = effect.measure(run)
     except ProcessFailedError as error:
         return results.Outcome(effect=effect, measured=None, error=str(error), took_s=time.perf_counter() - started)
+    except NotMeasuredError as error:
+        nothing = Measured(series={}, evidence={"not measured": str(error)})
+        return results.Outcome(effect=replace(effect, rows=()), measured=nothing)
     checks = effect.verify(measured)
-    return results.Outcome(effect=effect, measured=measured, checks=checks, took_s=time.perf_counter() - started)
+    # A smaller run leaves out some of what a larger one measures.
+    rows = tuple(row for row in effect.rows if {row.control, row.treatment} <= measured.series.keys())
+    took_s = time.perf_counter() - started
+    return results.Outcome(effect=replace(effect, rows=rows), measured=measured, checks=checks, took_s=took_s)

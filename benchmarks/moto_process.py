@@ -145,7 +145,7 @@ def certificate(folder: str) -> ssl.SSLContext:
 
 
 def main() -> None:
-    """Serve until standard input ends: it is a pipe that our parent holds, so it ends when the parent does."""
+    """Serve until standard input ends; see `Server`."""
     moto, tally, context = DomainDispatcherApplication(create_backend_app), Tally(), certificate(sys.argv[1])
     app = Counting(moto, tally)
     url = f"http://127.0.0.1:{serve(app)}"
@@ -154,7 +154,7 @@ def main() -> None:
     os.environ["AWS_ENDPOINT_URL"] = url
     prepare()
     tally.clear()
-    print(url, secure_url, steady_url, flush=True)
+    print(json.dumps([url, secure_url, steady_url]), flush=True)
     sys.stdin.buffer.read()
     os._exit(0)  # a kept connection must not keep the process
 

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from .origin import Origin
+from .postgres import Postgres, programs
 from .upstream import Upstream
 
 if TYPE_CHECKING:
@@ -26,6 +28,7 @@ class Size:
         sample_s: how long one sample takes; the number of loops follows from it.
         environments: environments per version of the example.
         warm: warm invocations in each of them.
+        round_trips_ms: how far away servers are whose distance matters.
     """
 
     processes: int
@@ -33,10 +36,15 @@ class Size:
     sample_s: float
     environments: int
     warm: int
+    round_trips_ms: tuple[int, ...] = (0, 5)
 
 
 QUICK = Size(processes=5, samples=5, sample_s=0.02, environments=5, warm=30)
-FULL = Size(processes=15, samples=9, sample_s=0.05, environments=15, warm=100)
+FULL = Size(processes=15, samples=9, sample_s=0.05, environments=15, warm=100, round_trips_ms=(0, 1, 5, 20))
+
+
+class NotMeasuredError(Exception):
+    """There is nothing here to measure an effect with; that is no failure."""
 
 
 class Run:
@@ -57,6 +65,23 @@ class Run:
     def upstream(self) -> Upstream:
         """moto's server, prepared for all effects."""
         return self._started.enter_context(Upstream())
+
+    @cached_property
+    def origin(self) -> Origin:
+        """The HTTP server, at all distances."""
+        return self._started.enter_context(Origin(self.size.round_trips_ms))
+
+    @cached_property
+    def postgres(self) -> Postgres:
+        """A PostgreSQL.
+
+        Raises:
+            NotMeasuredError: there is none for this Python.
+        """
+        found = programs()
+        if found is None:
+            raise NotMeasuredError("no PostgreSQL for this Python")
+        return self._started.enter_context(Postgres(found))
 
     @cached_property
     def lab(self) -> Lab:

@@ -4,17 +4,11 @@ from __future__ import annotations
 
 import http.client
 import json
-import subprocess
-import sys
 import tempfile
 from collections import Counter
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from .processes import ROOT, ProcessFailedError, clean_environ
-
-if TYPE_CHECKING:
-    from types import TracebackType
+from .server import Server
 
 REGION = "us-east-1"
 # Made up; moto asks for some. The region stands twice because boto3 reads only the second name.
@@ -40,47 +34,22 @@ DATABASE_TEXT = json.dumps(
 PARAMETERS = {f"/bench/many/{number:02}": f"parameter {number}" for number in range(35)}
 SECRETS = {f"bench/many/{number:02}": f"secret {number}" for number in range(21)}
 DELAY_S = 0.005  # of an answer at `steady_url`
-_END_S = 5.0
 
 
-class Upstream:
-    """moto's server in a process of its own, on a free port of the loopback interface.
-
-    It ends with `close`, with the ``with`` block, and with this process, however that ends.
+class Upstream(Server):
+    """moto's server, on a free port of the loopback interface.
 
     Attributes:
         url: over HTTP.
         secure_url: over TLS.
         steady_url: over TLS; a request that was answered before is answered alike `DELAY_S` later, any number at once.
-
-    Raises:
-        ProcessFailedError: it did not come up.
     """
 
     def __init__(self) -> None:
         self._folder = tempfile.TemporaryDirectory(prefix="lambdakit-benchmarks-")
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "benchmarks.moto_process", self._folder.name],
-            stdin=subprocess.PIPE,  # it ends when this pipe does
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-            env=clean_environ(**ACCOUNT),
-            cwd=ROOT,
-            start_new_session=True,  # Ctrl-C in the terminal is not for it
-        )
-        assert self._process.stdout is not None
-        try:
-            urls = self._process.stdout.readline().split()
-        except BaseException:
-            self.close()
-            raise
-        if not urls:
-            self.close()
-            raise ProcessFailedError(
-                "moto's server did not start: is moto[dynamodb,secretsmanager,server,ssm] installed?"
-            )
-        self.url, self.secure_url, self.steady_url = urls
+        needs = "moto[dynamodb,secretsmanager,server,ssm]"
+        super().__init__("moto_process", self._folder.name, environ=ACCOUNT, needs=needs)
+        self.url, self.secure_url, self.steady_url = self.told
         self._host = self.url.removeprefix("http://")
 
     @property
@@ -103,20 +72,6 @@ class Upstream:
             connection.close()
 
     def close(self) -> None:
-        """End it, and wait until it has ended."""
-        self._process.kill()  # it has no state worth a farewell
-        self._process.wait(_END_S)
+        """End it."""
+        super().close()
         self._folder.cleanup()
-        for pipe in (self._process.stdin, self._process.stdout):
-            if pipe is not None:
-                pipe.close()
-
-    def __enter__(self) -> Upstream:
-        """Itself; it runs already."""
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        """`close`."""
-        self.close()

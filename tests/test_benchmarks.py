@@ -4,6 +4,7 @@ import io
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -14,13 +15,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from benchmarks import app, results, stats, worker
+from benchmarks import app, elsewhere, results, stats, worker
 from benchmarks.crowd import crowd
 from benchmarks.effect import Check, Measured, Series, at_most, times_less
-from benchmarks.effects import EFFECTS, client_reuse, preload, single_flight
+from benchmarks.effects import EFFECTS, LONG, async_loop, client_reuse, database, keep_alive, preload, single_flight
 from benchmarks.moto_process import Steady, Tally
+from benchmarks.origin import control
+from benchmarks.postgres import programs
 from benchmarks.processes import ROOT, ProcessFailedError, ask, clean_environ
-from benchmarks.run import Run, Size
+from benchmarks.relay import Relay
+from benchmarks.run import NotMeasuredError, Run, Size
+from benchmarks.turns import take_turns
 from benchmarks.upstream import DATABASE_TEXT, Upstream
 from hypothesis import given
 from hypothesis import strategies as st
@@ -74,6 +79,7 @@ def test_claims_can_be_disproved() -> None:
     assert [at_most(2, "ms").holds(series(9), series(value)) for value in (2.0, 2.1)] == [True, False]
     assert [times_less(3).holds(series(value), series(1)) for value in (3.0, 2.9)] == [True, False]
     assert [preload.LESS.holds(series(value), series(1)) for value in (1.1, 1.0)] == [True, False]
+    assert [keep_alive.no_more_than(1.1).holds(series(10), series(value)) for value in (11, 11.1)] == [True, False]
 
 
 def test_an_unknown_effect_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
@@ -339,6 +345,253 @@ def test_a_crowd_asks_at_once_and_tells_what_failed() -> None:
     assert told["wall_ms"] > 0
 
 
+@pytest.fixture(scope="module")
+def kept(servers: Run) -> Measured:
+    """`keep_alive` as it is."""
+    return keep_alive.measure(servers)
+
+
+@pytest.fixture(scope="module")
+def looped(servers: Run) -> Measured:
+    """`async_loop` as it is."""
+    return async_loop.measure(servers)
+
+
+@pytest.fixture(scope="module")
+def connected(servers: Run) -> Measured:
+    """`database` as it is."""
+    if programs() is None:
+        pytest.skip("pgserver is not installed: it has no wheel for this Python")
+    return database.measure(servers)
+
+
+def test_keep_alive_is_verified(kept: Measured) -> None:
+    """Each row of what was measured has its figures; the claim about freezes holds on any machine."""
+    assert _not_verified(keep_alive.verify(kept)) == []
+    near = [row for row in keep_alive.EFFECT.rows if "1 ms" not in row.what and "20 ms" not in row.what]
+    rows = [results.row_figures(row, kept) for row in near]
+    assert all(row["ratio"] for row in rows if row["unit"] == "µs")
+    lost = {row["control"]: (row["without"], row["with"]) for row in rows if row["unit"] == "requests"}
+    assert lost == {f"{way}, lost": (50, 0) for way in keep_alive.KEPT if way != keep_alive.OURS}
+
+
+@pytest.mark.parametrize("scheme", keep_alive.SCHEMES)
+@pytest.mark.parametrize("way", keep_alive.WAYS)
+def test_connections_that_are_not_as_they_should_be_are_not_verified(scheme: str, way: str, kept: Measured) -> None:
+    """One more than there was: a kept side that opened a second, another that did with fewer."""
+    name = f"{way}, {keep_alive.cell(scheme, 0)}"
+    (done,) = kept.evidence[name]
+    broken = _with(kept, name, connections=done["connections"] + (1 if way in keep_alive.KEPT else -1))
+    wanted = "one connection" if way in keep_alive.KEPT else "a connection for each"
+    assert _not_verified(keep_alive.verify(broken)) == [f"{name}: {wanted}"]
+
+
+def test_a_wrong_answer_is_not_verified(kept: Measured) -> None:
+    """One is enough, and so is a request that the server did not see."""
+    name = f"{keep_alive.OURS}, {keep_alive.cell('http', 0)}"
+    (done,) = kept.evidence[name]
+    mixed = _with(kept, name, answers={done["path"]: done["calls"] - 1, "/other": 1})
+    assert _not_verified(keep_alive.verify(mixed)) == [f"{name}: the answers are right"]
+    unseen = _with(kept, name, requests=done["calls"] - 1)
+    assert _not_verified(keep_alive.verify(unseen)) == [f"{name}: the server saw each request"]
+
+
+def test_a_distance_that_is_not_there_is_not_verified(kept: Measured) -> None:
+    """An answer sooner than light: a new connection over TLS takes three round trips."""
+    name = f"{keep_alive.NEW}, {keep_alive.cell('https', 5)}"
+    near = replace(kept, series=kept.series | {name: Series(unit="µs", processes=[[14_900.0]])})
+    assert _not_verified(keep_alive.verify(near)) == [f"{name}: so far it was"]
+
+
+def test_a_client_that_keeps_no_connection_is_not_verified(servers: Run, kept: Measured) -> None:
+    """For real: with no idleness allowed each GET opens one; its answers are right all the same."""
+    place, url = keep_alive.cell("http", 0), servers.origin.url("http", 0) + "/broken"
+    environ = servers.origin.environ | {"LAMBDAKIT_MAX_IDLE": "0"}
+    found = elsewhere.call(keep_alive.timed, environ=environ, places={place: url}, samples=1)
+    path, name = f"/broken/{keep_alive.WAYS.index(keep_alive.OURS)}", f"{keep_alive.OURS}, {place}"
+    seen = {kind: counted[path] for kind, counted in servers.origin.counts().items()}
+    broken = _with(kept, name, **(found[place][keep_alive.OURS] | seen | {"path": path}))
+    assert seen["connections"] == seen["requests"]
+    assert _not_verified(keep_alive.verify(broken)) == [f"{name}: one connection"]
+
+
+def test_a_client_that_forgets_no_idle_connection_is_not_verified(servers: Run, kept: Measured) -> None:
+    """With the limit of idleness as it is for real: after a freeze of 5 ms connections are used again, and lost."""
+    url = servers.origin.url("http", 0)
+    frozen = elsewhere.call(keep_alive.freezes, environ=servers.origin.environ, url=url, rounds=4)
+    assert frozen[keep_alive.OURS]["answered"] == 2
+    assert frozen[keep_alive.OURS]["errors"] == {"reset: ProtocolError": 2}
+    lost = kept.evidence["freezes"] | {keep_alive.OURS: frozen[keep_alive.OURS] | {"before": keep_alive.ROUNDS}}
+    broken = replace(kept, evidence=kept.evidence | {"freezes": lost})
+    assert _not_verified(keep_alive.verify(broken)) == ["freezes: lambdakit.http.get was answered after each"]
+
+
+def test_freezes_that_hurt_nobody_are_not_verified(kept: Measured) -> None:
+    """Then they prove nothing."""
+    ours = kept.evidence["freezes"][keep_alive.OURS]
+    harmless = replace(kept, evidence=kept.evidence | {"freezes": dict.fromkeys(keep_alive.KEPT, ours)})
+    assert _not_verified(keep_alive.verify(harmless)) == ["freezes: they hurt"]
+
+
+def test_a_relay_is_as_far_away_as_it_is_told() -> None:
+    """What is sent first comes back two round trips after the connection, what is sent then after one; an end, too."""
+    away_s = 0.05
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        relay = Relay(listening.getsockname()[1], away_s)
+        began_s = time.perf_counter()
+        with socket.create_connection(("127.0.0.1", relay.port), timeout=10) as client:
+            client.sendall(b"1")
+            server, _ = listening.accept()
+            with server:
+                server.settimeout(10)
+                for number, trips in enumerate((2.0, 1.0)):
+                    assert server.recv(9) == b"12"[number : number + 1]
+                    server.sendall(b"ok")
+                    assert client.recv(9) == b"ok"
+                    took_s, began_s = time.perf_counter() - began_s, time.perf_counter()
+                    assert away_s * trips <= took_s < away_s * (trips + 5)
+                    client.sendall(b"2")
+                assert server.recv(9) == b"2"
+                client.shutdown(socket.SHUT_WR)
+                assert server.recv(9) == b""
+                assert time.perf_counter() - began_s >= away_s / 2
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_the_origin_counts_and_hurts(scheme: str, servers: Run) -> None:
+    """Requests and connections by path; a frozen connection is closed now, or reset when it is used again."""
+    import urllib3
+
+    origin = servers.origin
+    url, near = origin.url(scheme, 0), origin.url("http", 0)
+    pool = urllib3.PoolManager(retries=False, ca_certs=origin.environ["SSL_CERT_FILE"])
+    path = f"/counted/{scheme}"
+    for _ in range(3):
+        assert pool.request("POST", url + path, body=b"x" * 100_000).data.decode() == path
+    control(near, "freeze/fin")
+    assert pool.request("GET", url + path).status == 200
+    control(near, "freeze/reset")
+    with pytest.raises(urllib3.exceptions.ProtocolError):
+        pool.request("GET", url + path)
+    assert pool.request("GET", url + path, headers={"Connection": "close"}).headers["Connection"] == "close"
+    counts = origin.counts()
+    assert (counts["requests"][path], counts["connections"][path]) == (5, 3)
+
+
+def test_turns_are_taken() -> None:
+    """In an order that is reversed; each call is a sample, and what is returned is counted, all of it."""
+    called: list[str] = []
+
+    def way(name: str) -> Any:
+        return lambda: called.append(name) or name * 2
+
+    found = take_turns({"a": way("a"), "b": way("b")}, samples=3, loops={"a": 2, "b": 1})
+    assert "".join(called) == "aabb" + "aab" + "baa" + "aab"
+    assert [len(done["samples_s"]) for done in found.values()] == [6, 3]
+    assert {name: (done["calls"], dict(done["answers"])) for name, done in found.items()} == {
+        "a": (8, {"aa": 8}),
+        "b": (5, {"bb": 5}),
+    }
+
+
+def test_async_loop_is_verified(looped: Measured) -> None:
+    """Each row has its figures."""
+    assert _not_verified(async_loop.verify(looped)) == []
+    assert all(results.row_figures(row, looped)["ratio"] for row in async_loop.EFFECT.rows)
+
+
+def test_a_loop_that_keeps_no_connection_is_not_verified(looped: Measured) -> None:
+    """The evidence of the control, in the place of ours."""
+    name, control_name = (
+        next(key for key in looped.evidence if key.startswith(f"{way},")) for way in ("kept loop", "asyncio.run")
+    )
+    (done,) = looped.evidence[control_name]
+    assert _not_verified(async_loop.verify(_with(looped, name, **done))) == [f"{name}: one connection"]
+
+
+def test_an_invocation_without_its_answer_is_not_verified(looped: Measured) -> None:
+    """Of any way."""
+    for name in looped.evidence:
+        broken = _with(looped, name, answers={"error": 1})
+        assert _not_verified(async_loop.verify(broken)) == [f"{name}: every invocation was answered"]
+
+
+def test_database_is_verified(connected: Measured) -> None:
+    """Each row has its figures."""
+    assert _not_verified(database.verify(connected)) == []
+    assert all(results.row_figures(row, connected)["ratio"] for row in database.EFFECT.rows)
+
+
+@pytest.mark.parametrize("way", [database.CHECKED, database.UNCHECKED])
+def test_a_singleton_that_connects_each_time_is_not_verified(way: str, connected: Measured) -> None:
+    """The evidence of the control, in the place of ours: two sessions are one too many."""
+    (done,) = connected.evidence[way]
+    (session,) = done["answers"]
+    broken = _with(connected, way, answers={session: done["calls"] - 1, "1": 1}, after="2")
+    assert _not_verified(database.verify(broken)) == [f"{way}: one session"]
+
+
+@pytest.mark.parametrize("after", [None, "the same"])
+def test_a_singleton_that_does_not_heal_is_not_verified(after: str | None, connected: Measured) -> None:
+    """An error, or an answer over the session that was ended."""
+    (done,) = connected.evidence[database.CHECKED]
+    (session,) = done["answers"]
+    broken = _with(connected, database.CHECKED, after=session if after else None)
+    assert _not_verified(database.verify(broken)) == ["singleton(check=...): another session after one was ended"]
+
+
+def test_a_control_with_one_session_is_not_verified(connected: Measured) -> None:
+    """It has to connect in each invocation."""
+    (done,) = connected.evidence[database.CONNECT]
+    broken = _with(connected, database.CONNECT, answers={"1": done["calls"]})
+    assert _not_verified(database.verify(broken)) == ["connect per invocation: a session for each"]
+
+
+def test_what_cannot_be_measured_here_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """No failure, and no figure."""
+
+    def nothing(_: Run) -> Measured:
+        raise NotMeasuredError("no PostgreSQL for this Python")
+
+    target = tmp_path / "run.json"
+    effects = {"database": replace(database.EFFECT, measure=nothing)}
+    assert app.main(["--json", str(target)], effects=effects, size=TINY) == 0
+    assert "database: not measured: no PostgreSQL for this Python" in capsys.readouterr().out
+    (effect,) = json.loads(target.read_text())["effects"]
+    assert (effect["rows"], effect["error"]) == ([], None)
+    assert effect["evidence"] == {"not measured": "no PostgreSQL for this Python"}
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="finds the processes in /proc, which Linux has")
+def test_a_server_ends_with_whoever_started_it() -> None:
+    """Also by the hardest signal, and PostgreSQL with the process that looks after it."""
+    if programs() is None:
+        pytest.skip("pgserver is not installed: it has no wheel for this Python")
+    script = (
+        "from benchmarks.run import QUICK, Run\n"
+        "run = Run(QUICK)\n"
+        "print(run.postgres.told, run.origin.told, flush=True)\n"
+        "import time; time.sleep(60)\n"
+    )
+    with subprocess.Popen([sys.executable, "-c", script], cwd=ROOT, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline()
+        started = _descendants(process.pid)
+        process.kill()
+    assert len(started) > 3
+    deadline = time.monotonic() + 20
+    while any(_runs(pid) for pid in started) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert [pid for pid in started if _runs(pid)] == []
+
+
+def _runs(pid: int) -> bool:
+    try:
+        return "postgres" in (line := Path(f"/proc/{pid}/cmdline").read_text()) or "benchmarks" in line
+    except OSError:
+        return False
+
+
 def _descendants(pid: int) -> set[int]:
     found = set()
     for status in Path("/proc").glob("[0-9]*/status"):
@@ -380,3 +633,27 @@ def _alive(pid: int) -> bool:
         return "benchmarks" in (cmd := Path(f"/proc/{pid}/cmdline").read_text()) or "lambda" in cmd
     except OSError:
         return False
+
+
+def test_a_quick_run_leaves_out_what_is_long(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """It says so; an effect that is named is measured all the same."""
+    measured: list[str] = []
+
+    def effect_called(name: str) -> Any:
+        def measure(_: Any) -> Measured:
+            measured.append(name)
+            raise NotMeasuredError("only its turn is looked at")
+
+        return replace(client_reuse.EFFECT, name=name, measure=measure)
+
+    effects = {name: effect_called(name) for name in ("brief", *sorted(LONG))}
+    for arguments, expected in (
+        (["--quick"], ["brief"]),
+        (["--quick", "database"], ["database"]),
+        ([], ["brief", *sorted(LONG)]),
+    ):
+        measured.clear()
+        assert app.main([*arguments, "--json", str(tmp_path / "run.json")], effects=effects, size=TINY) == 0
+        assert measured == expected
+        said = "Left out of a quick run, name them to have them: async_loop, database, keep_alive"
+        assert (said in capsys.readouterr().out) is (arguments == ["--quick"])

@@ -5,10 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from . import (
+    async_loop,
     client_reuse,
     cold_start,
+    database,
     handler_overhead,
     import_cost,
+    keep_alive,
     preload,
     secret_cache,
     secret_cold,
@@ -18,6 +21,8 @@ from . import (
 if TYPE_CHECKING:
     from ..effect import Effect
 
+LONG = frozenset(("keep_alive", "database", "async_loop"))  # 10 s each, also if fewer processes are measured
+
 EFFECTS: dict[str, Effect] = {
     module.EFFECT.name: module.EFFECT
     for module in (
@@ -26,6 +31,9 @@ EFFECTS: dict[str, Effect] = {
         client_reuse,
         secret_cache,
         single_flight,
+        keep_alive,
+        database,
+        async_loop,
         secret_cold,
         preload,
         cold_start,

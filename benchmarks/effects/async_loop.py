@@ -1,0 +1,146 @@
+"""What an event loop per invocation costs, with the client and the connection that end with it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from .. import elsewhere
+from ..effect import Check, Claim, Effect, Measured, Row, Series, times_less
+from ..micro import in_unit
+from ..turns import take_turns
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ..run import Run
+
+RUN, KEPT = "asyncio.run", "kept loop"
+NOTHING, NEW, OWN, OURS = "", ", a new AsyncClient", ", an AsyncClient of its own", ", httpx_async_client()"
+SCHEMES = {"http": "plain", "https": "TLS"}
+DONE = "done"
+LOOPS = 5
+
+
+def steps(run: Run) -> int:
+    """One process without counting, then one in each round."""
+    return run.size.processes + 1
+
+
+def measure(run: Run) -> Measured:
+    """Processes in which all take turns."""
+    trials: dict[str, list[dict[str, Any]]] = {}
+    for round_ in range(-1, run.size.processes):
+        samples = run.size.samples if round_ >= 0 else 1  # the first one writes byte code and fills the file cache
+        urls = {scheme: f"{run.origin.url(scheme, 0)}/async/{round_}/{scheme}" for scheme in SCHEMES}
+        found = elsewhere.call(timed, environ=run.origin.environ, urls=urls, samples=samples)
+        run.tick()
+        if round_ >= 0:
+            counts = run.origin.counts()
+            for way, done in found.items():
+                (path,) = done["answers"] if len(done["answers"]) == 1 else ("",)
+                seen = {kind: counted.get(path, 0) for kind, counted in counts.items()}
+                trials.setdefault(way, []).append(done | seen)
+    series = {
+        way: Series(unit="µs", processes=[in_unit(done.pop("samples_s"), "µs") for done in given])
+        for way, given in trials.items()
+    }
+    return Measured(series=series, evidence=dict(trials))
+
+
+def timed(urls: dict[str, str], samples: int) -> dict[str, Any]:
+    """In a process of its own: invocations of each handler in turn."""
+    ways = handlers(urls)
+    return take_turns(ways, samples=samples, loops=dict.fromkeys(ways, LOOPS))
+
+
+def handlers(urls: dict[str, str]) -> dict[str, Callable[[], str]]:
+    """By way: one invocation, which tells what it got."""
+    import asyncio
+
+    import httpx
+
+    import lambdakit
+
+    async def nothing(event: Any, context: Any) -> str:  # noqa: ARG001 - the shape of a handler
+        return DONE
+
+    async def new(event: Any, context: Any) -> str:  # noqa: ARG001 - the shape of a handler
+        async with httpx.AsyncClient() as client:
+            return (await client.get(event["url"])).text
+
+    client = httpx.AsyncClient()
+
+    async def own(event: Any, context: Any) -> str:  # noqa: ARG001 - the shape of a handler
+        return (await client.get(event["url"])).text
+
+    async def ours(event: Any, context: Any) -> str:  # noqa: ARG001 - the shape of a handler
+        return (await lambdakit.http.httpx_async_client().get(event["url"])).text
+
+    # The control is decorated, too: the loop is all that it has of its own.
+    in_new = {work: _running(asyncio.run, handler) for work, handler in ((NOTHING, nothing), (NEW, new))}
+    ways = {
+        f"{RUN}{NOTHING}": _invoking(lambdakit.handler(in_new[NOTHING]), ""),
+        f"{KEPT}{NOTHING}": _invoking(lambdakit.handler(nothing), ""),
+    }
+    asking = {f"{RUN}{NEW}": in_new[NEW], f"{KEPT}{OWN}": own, f"{KEPT}{OURS}": ours}
+    for scheme, shown in SCHEMES.items():
+        for number, (way, handler) in enumerate(asking.items()):
+            ways[f"{way}, {shown}"] = _invoking(lambdakit.handler(handler), f"{urls[scheme]}/{number}")
+    return ways
+
+
+def _running(run: Callable[[Any], str], handler: Callable[[Any, Any], Any]) -> Callable[[Any, Any], str]:
+    return lambda event, context: run(handler(event, context))
+
+
+def _invoking(handler: Callable[[Any, Any], Any], url: str) -> Callable[[], str]:
+    return lambda: str(handler({"url": url}, None))
+
+
+def verify(measured: Measured) -> list[Check]:
+    """Every answer is right, and the server saw one connection of the kept loop, one for each of the others."""
+    checks = []
+    for way, trials in measured.evidence.items():
+        answers = [done["answers"] for done in trials]
+        if way in {RUN, KEPT}:
+            right = all(done["answers"] == {DONE: done["calls"]} for done in trials)
+            checks.append(Check(what=f"{way}: every invocation was answered", passed=right, found=answers))
+            continue
+        kept = way.startswith(KEPT)
+        connections = [(done["connections"], 1 if kept else done["calls"]) for done in trials]
+        checks += [
+            Check(
+                what=f"{way}: every invocation was answered",
+                passed=all([*done["answers"].values()] == [done["calls"]] == [done["requests"]] for done in trials),
+                found=answers,
+            ),
+            Check(
+                what=f"{way}: {'one connection' if kept else 'a connection for each'}",
+                passed=all(seen == wanted for seen, wanted in connections),
+                found=connections,
+            ),
+        ]
+    return checks
+
+
+def _row(shown: str, control: str, *claims: Claim) -> Row:
+    return Row(
+        what=f"a GET, {shown}, {KEPT}{OURS}, against {control}",
+        control=f"{control}, {shown}",
+        treatment=f"{KEPT}{OURS}, {shown}",
+        claims=claims,
+    )
+
+
+EFFECT = Effect(
+    name="async_loop",
+    question="What does an event loop per invocation cost, with the client and the connection that end with it?",
+    rows=(
+        Row(what="a coroutine that does nothing", control=RUN, treatment=KEPT),
+        *(_row(shown, f"{RUN}{NEW}", times_less(1.5)) for shown in SCHEMES.values()),
+        *(_row(shown, f"{KEPT}{OWN}") for shown in SCHEMES.values()),
+    ),
+    steps=steps,
+    measure=measure,
+    verify=verify,
+)

@@ -1,0 +1,139 @@
+"""What a database connection per invocation costs, against one that is kept and looked after.
+
+PostgreSQL on the loopback interface, a password checked by SCRAM, no TLS: the cheapest connection that there is.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from .. import elsewhere
+from ..effect import Check, Effect, Measured, Row, Series, times_less
+from ..micro import in_unit
+from ..processes import clean_environ
+from ..turns import take_turns
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ..run import Run
+
+CONNECT, CHECKED, UNCHECKED = "connect per invocation", "singleton(check=...)", "singleton"
+GLOBAL = "a connection in a variable"
+WAYS = (CONNECT, CHECKED, UNCHECKED, GLOBAL)
+LOOPS = 5
+QUERY = "select pg_backend_pid()"  # the server's process for this connection: its number tells one from another
+
+
+def steps(run: Run) -> int:
+    """One process without counting, then one in each round."""
+    return run.size.processes + 1
+
+
+def measure(run: Run) -> Measured:
+    """Processes in which all take turns."""
+    trials: dict[str, list[dict[str, Any]]] = {way: [] for way in WAYS}
+    for round_ in range(-1, run.size.processes):
+        samples = run.size.samples if round_ >= 0 else 1  # the first one writes byte code and fills the file cache
+        found = elsewhere.call(timed, environ=clean_environ(), dsn=run.postgres.told, samples=samples)
+        run.tick()
+        if round_ >= 0:
+            for way in WAYS:
+                trials[way].append(found[way])
+    series = {
+        way: Series(unit="µs", processes=[in_unit(done.pop("samples_s"), "µs") for done in trials[way]]) for way in WAYS
+    }
+    return Measured(series=series, evidence=dict(trials))
+
+
+def timed(dsn: str, samples: int) -> dict[str, Any]:
+    """In a process of its own: invocations of each handler in turn, then what became of those whose session ended."""
+    import psycopg
+
+    ways = handlers(dsn)
+    found = take_turns(ways, samples=samples, loops=dict.fromkeys(ways, LOOPS))
+    with psycopg.connect(dsn, autocommit=True) as owner:
+        owner.execute(
+            "select pg_terminate_backend(pid, 5000) from pg_stat_activity "
+            "where backend_type = 'client backend' and pid <> pg_backend_pid()"
+        )
+    for way, invoke in ways.items():
+        try:
+            found[way]["after"] = invoke()
+        except psycopg.OperationalError:
+            found[way]["after"] = None
+    return found
+
+
+def handlers(dsn: str) -> dict[str, Callable[[], str]]:
+    """By way: one invocation, which tells its connection's number."""
+    import psycopg
+
+    import lambdakit
+
+    def connect() -> Any:
+        return psycopg.connect(dsn, autocommit=True)
+
+    checked = lambdakit.singleton(check=lambda connection: connection.execute("select 1"))(connect)
+    unchecked = lambdakit.singleton(connect)
+    kept = connect()
+
+    def ask(connection: Any) -> str:
+        return str(connection.execute(QUERY).fetchone()[0])
+
+    def connecting(event: Any, context: Any) -> str:  # noqa: ARG001 - the shape of a handler
+        with connect() as connection:
+            return ask(connection)
+
+    by_way: dict[str, Callable[[Any, Any], str]] = {
+        CONNECT: connecting,
+        CHECKED: lambda event, context: ask(checked()),  # noqa: ARG005 - as above
+        UNCHECKED: lambda event, context: ask(unchecked()),  # noqa: ARG005 - as above
+        GLOBAL: lambda event, context: ask(kept),  # noqa: ARG005 - as above
+    }
+    return {way: _invoking(lambdakit.handler(handler)) for way, handler in by_way.items()}
+
+
+def _invoking(handler: Callable[[Any, Any], str]) -> Callable[[], str]:
+    return lambda: handler({"order": 1}, None)
+
+
+def verify(measured: Measured) -> list[Check]:
+    """The server saw one session, or one for each invocation; the checked one is there after its session was ended."""
+    checks = []
+    for way in WAYS:
+        trials = measured.evidence[way]
+        sessions = [(len(done["answers"]), done["calls"] if way == CONNECT else 1) for done in trials]
+        checks += [
+            Check(
+                what=f"{way}: every invocation was answered",
+                passed=all(sum(done["answers"].values()) == done["calls"] for done in trials),
+            ),
+            Check(
+                what=f"{way}: {'a session for each' if way == CONNECT else 'one session'}",
+                passed=all(seen == wanted for seen, wanted in sessions),
+                found=sessions,
+            ),
+        ]
+    healed = [done["after"] not in {None, *done["answers"]} for done in measured.evidence[CHECKED]]
+    broken = [done["after"] is None for done in measured.evidence[GLOBAL]]
+    return [
+        *checks,
+        Check(what=f"{CHECKED}: another session after one was ended", passed=all(healed), found=healed),
+        Check(what=f"{GLOBAL}: an error after its session was ended", passed=all(broken), found=broken),
+    ]
+
+
+EFFECT = Effect(
+    name="database",
+    question="What does a database connection per invocation cost, against one that is kept and looked after?",
+    rows=(
+        Row(what=f"a query, {CHECKED}", control=CONNECT, treatment=CHECKED, claims=(times_less(5),)),
+        Row(what=f"a query, {UNCHECKED} without a check", control=CONNECT, treatment=UNCHECKED),
+        Row(what=f"{CHECKED}, against {GLOBAL}, which nobody looks after", control=GLOBAL, treatment=CHECKED),
+        Row(what=f"{UNCHECKED} without a check, against {GLOBAL}", control=GLOBAL, treatment=UNCHECKED),
+    ),
+    steps=steps,
+    measure=measure,
+    verify=verify,
+)

@@ -1,0 +1,272 @@
+"""What a kept connection is worth, by its distance, and whether it survives a freeze.
+
+All sides live in one process and take turns there: a tenth is finer than what two processes differ by. lambdakit does
+its part within an invocation, whose deadline bounds each of its steps; the others are without time-outs, as they come.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+from .. import elsewhere
+from ..effect import Check, Claim, Effect, Measured, Row, Series, at_most, times_less
+from ..micro import in_unit
+from ..origin import control
+from ..turns import take_turns
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from ..run import Run
+
+OURS = "lambdakit.http.get"
+NEW, NEW_REQUESTS = "urllib3 without keep-alive", "requests.get"
+URLLIB3, REQUESTS, HTTPX = "urllib3's pool", "requests.Session", "httpx.Client"
+NEWS, KEPT = (NEW, NEW_REQUESTS), (OURS, URLLIB3, REQUESTS, HTTPX)
+WAYS = (*NEWS, *KEPT)
+SCHEMES = {"http": "plain", "https": "TLS"}
+# Without distance: calls in a turn. With it: one, in fewer turns, which are mostly waiting.
+LOOPS = dict.fromkeys(NEWS, 1) | dict.fromkeys(KEPT, 10)
+ROUNDS = 100  # of freezing
+FREEZES = {"fin": "its connections are closed", "reset": "they are reset when used again"}
+MAX_IDLE_S, FROZEN_S = 0.002, 0.005  # instead of 20 s and of minutes
+
+
+def no_more_than(factor: float) -> Claim:
+    """The treatment costs no more than so many times what the control costs."""
+    return Claim(
+        text=f"<= {factor:g}x",
+        holds=lambda control, treatment: treatment.median <= factor * control.median,
+    )
+
+
+def cell(scheme: str, round_trip_ms: int) -> str:
+    """What is measured together."""
+    return f"{SCHEMES[scheme]}, {round_trip_ms} ms away"
+
+
+def steps(run: Run) -> int:
+    """One process that freezes, then one in each round."""
+    return run.size.processes + 1
+
+
+def measure(run: Run) -> Measured:
+    """The freezes; then processes in which all take turns, at each distance."""
+    trials: dict[str, list[dict[str, Any]]] = {}
+    urls = {
+        cell(scheme, away_ms): run.origin.url(scheme, away_ms)
+        for away_ms in run.size.round_trips_ms
+        for scheme in SCHEMES
+    }
+    # First, because it writes byte code and fills the file cache for those that are timed.
+    frozen = elsewhere.call(
+        freezes,
+        environ=run.origin.environ | {"LAMBDAKIT_MAX_IDLE": str(MAX_IDLE_S)},
+        url=run.origin.url("http", 0),
+        rounds=ROUNDS,
+    )
+    run.tick()
+    for round_ in range(run.size.processes):
+        prefix = f"/{round_}"
+        places = {name: f"{url}{prefix}/{number}" for number, (name, url) in enumerate(urls.items())}
+        found = elsewhere.call(timed, environ=run.origin.environ, places=places, samples=run.size.samples)
+        run.tick()
+        counts = run.origin.counts()
+        for number, name in enumerate(places):
+            for position, way in enumerate(WAYS):
+                path = f"{prefix}/{number}/{position}"
+                seen = {kind: counted.get(path, 0) for kind, counted in counts.items()}
+                trials.setdefault(f"{way}, {name}", []).append(found[name][way] | seen | {"path": path})
+    series = {
+        name: Series(unit="µs", processes=[in_unit(done.pop("samples_s"), "µs") for done in given])
+        for name, given in trials.items()
+    }
+    lost = {
+        f"{way}, lost": Series(unit="requests", processes=[[float(ROUNDS - told["answered"])]])
+        for way, told in frozen.items()
+    }
+    return Measured(series=series | lost, evidence=trials | {"freezes": frozen})
+
+
+def timed(places: Mapping[str, str], samples: int) -> dict[str, Any]:
+    """In a process of its own: the ways in turn, at one place after the other."""
+    from awslambdaric.lambda_context import LambdaContext
+
+    import lambdakit
+
+    # An hour is more than any process of ours takes.
+    context = LambdaContext("7f1c0cbe-0000-4000-8000-000000000000", {}, {}, int((time.time() + 3600) * 1000), None)
+
+    @lambdakit.handler
+    def handler(event: Any, context: Any) -> dict[str, Any]:  # noqa: ARG001 - the shape of a handler
+        clients = getters()
+        return {
+            name: take_turns(
+                {way: _get(clients[way], f"{url}/{position}") for position, way in enumerate(WAYS)},
+                samples=(samples + 1) // 2 if _away_ms(name) else samples,
+                loops=dict.fromkeys(WAYS, 1) if _away_ms(name) else LOOPS,
+            )
+            for name, url in places.items()
+        }
+
+    found: dict[str, Any] = handler({"measure": True}, context)
+    return found
+
+
+def _get(get: Callable[[str], str], url: str) -> Callable[[], str]:
+    return lambda: get(url)
+
+
+def getters() -> dict[str, Callable[[str], str]]:
+    """By way: a URL's body."""
+    import httpx
+    import requests
+    import urllib3
+
+    from lambdakit import http
+
+    pool, session, client = urllib3.PoolManager(), requests.Session(), httpx.Client()
+    closing = urllib3.PoolManager(headers={"Connection": "close"})  # keeps its TLS context, which is kind to it
+    return {
+        NEW: lambda url: closing.request("GET", url).data.decode(),
+        NEW_REQUESTS: lambda url: requests.get(url).text,  # noqa: S113 - as it is often written
+        OURS: lambda url: http.get(url).data.decode(),
+        URLLIB3: lambda url: pool.request("GET", url).data.decode(),
+        REQUESTS: lambda url: session.get(url).text,
+        HTTPX: lambda url: client.get(url).text,
+    }
+
+
+def freezes(url: str, rounds: int) -> dict[str, Any]:
+    """In a process of its own: a request, a freeze in which the server gives up on its connections, a POST.
+
+    The environment is not really stopped: what is shortened for that is the time after which lambdakit gives up on a
+    connection by itself.
+    """
+    posts = posters()
+    found: dict[str, Any] = {way: {"answered": 0, "before": 0, "errors": {}} for way in posts}
+    for round_ in range(rounds):
+        kind = [*FREEZES][round_ % len(FREEZES)]
+        for position, (way, post) in enumerate(posts.items()):
+            found[way]["before"] += post(f"{url}/before/{round_}/{position}") == f"/before/{round_}/{position}"
+        control(url, f"freeze/{kind}")
+        time.sleep(FROZEN_S)
+        for position, (way, post) in enumerate(posts.items()):
+            path = f"/after/{round_}/{position}"
+            try:
+                found[way]["answered"] += post(url + path) == path
+            except Exception as error:  # noqa: BLE001 - is what is counted
+                told = f"{kind}: {type(error).__name__}"
+                found[way]["errors"][told] = found[way]["errors"].get(told, 0) + 1
+    return found
+
+
+def posters() -> dict[str, Callable[[str], str]]:
+    """By way: what the URL answers to a POST, which nobody may send twice."""
+    import httpx
+    import requests
+    import urllib3
+
+    import lambdakit
+
+    pool, session, client = urllib3.PoolManager(), requests.Session(), httpx.Client()
+
+    @lambdakit.handler
+    def handler(event: Any, context: Any) -> str:  # noqa: ARG001 - the shape of a handler
+        return lambdakit.http.post(event["url"], body=b"order").data.decode()
+
+    return {
+        OURS: lambda url: str(handler({"url": url}, None)),
+        URLLIB3: lambda url: pool.request("POST", url, body=b"order").data.decode(),
+        REQUESTS: lambda url: session.post(url, data=b"order").text,
+        HTTPX: lambda url: client.post(url, content=b"order").text,
+    }
+
+
+def verify(measured: Measured) -> list[Check]:
+    """Every answer is right, and the server saw the connections: one that is kept, or one for each request."""
+    checks = []
+    for name, trials in measured.evidence.items():
+        if name == "freezes":
+            continue
+        right = all(done["answers"] == {done["path"]: done["calls"]} for done in trials)
+        kept = not name.startswith(tuple(f"{way}," for way in NEWS))
+        connections = [(done["connections"], 1 if kept else done["calls"]) for done in trials]
+        checks += [
+            Check(what=f"{name}: the answers are right", passed=right, found=[done["answers"] for done in trials]),
+            Check(
+                what=f"{name}: the server saw each request",
+                passed=all(done["requests"] == done["calls"] for done in trials),
+                found=[(done["requests"], done["calls"]) for done in trials],
+            ),
+            Check(
+                what=f"{name}: {'one connection' if kept else 'a connection for each'}",
+                passed=all(seen == wanted for seen, wanted in connections),
+                found=connections,
+            ),
+        ]
+    for name, series in measured.series.items():
+        if ms := _away_ms(name):
+            fastest_ms = min(min(samples) for samples in series.processes) / 1e3
+            trips = 1 if not name.startswith(tuple(f"{way}," for way in NEWS)) else 3 if "TLS" in name else 2
+            checks.append(
+                Check(what=f"{name}: so far it was", passed=fastest_ms >= trips * ms, found=(fastest_ms, trips * ms))
+            )
+    frozen = measured.evidence["freezes"]
+    before = {way: told["before"] for way, told in frozen.items()}
+    answered = frozen[OURS]["answered"]
+    controls = {way: told["answered"] for way, told in frozen.items() if way != OURS}
+    return [
+        *checks,
+        Check(what="freezes: all were answered before", passed={*before.values()} == {ROUNDS}, found=before),
+        Check(what=f"freezes: {OURS} was answered after each", passed=answered == ROUNDS, found=frozen[OURS]),
+        Check(what="freezes: they hurt", passed=max(controls.values()) < ROUNDS, found=controls),
+    ]
+
+
+def _away_ms(name: str) -> int:
+    away = name.rpartition(", ")[2]
+    return int(away.partition(" ")[0]) if away.endswith(" away") else 0
+
+
+def _row(scheme: str, away_ms: int, way: str, *claims: Claim) -> Row:
+    place = cell(scheme, away_ms)
+    return Row(
+        what=f"GET, {place}, against {way}", control=f"{way}, {place}", treatment=f"{OURS}, {place}", claims=claims
+    )
+
+
+def _frozen(way: str, *claims: Claim) -> Row:
+    what = f"POSTs lost after {ROUNDS} freezes, against {way}"
+    return Row(what=what, control=f"{way}, lost", treatment=f"{OURS}, lost", claims=claims)
+
+
+EFFECT = Effect(
+    name="keep_alive",
+    question="What does a request cost over a connection that was kept, and is it answered after a freeze?",
+    rows=(
+        _row("http", 0, NEW),
+        _row("http", 0, NEW_REQUESTS),
+        _row("http", 0, URLLIB3, no_more_than(1.1)),
+        _row("http", 0, REQUESTS, no_more_than(1)),
+        _row("http", 0, HTTPX, no_more_than(1)),
+        _row("https", 0, NEW),
+        _row("https", 0, NEW_REQUESTS),
+        _row("https", 0, URLLIB3),
+        _row("https", 0, REQUESTS),
+        _row("https", 0, HTTPX),
+        *(
+            _row(scheme, away_ms, way, *((times_less(3),) if (scheme, away_ms, way) == ("https", 5, NEW) else ()))
+            for away_ms in (1, 5, 20)
+            for scheme in SCHEMES
+            for way in (NEW, URLLIB3)
+        ),
+        _frozen(URLLIB3, at_most(0, "requests")),
+        _frozen(REQUESTS),
+        _frozen(HTTPX),
+    ),
+    steps=steps,
+    measure=measure,
+    verify=verify,
+)

@@ -55,8 +55,8 @@ def call(
         url = _encode(method, url, json, fields, options)
     if timeout is not None:
         options["timeout"] = _timeout(timeout)
-    if retry is not True:
-        options["retries"] = _retries(pools, retry)
+    # Said with each request: older versions of urllib3 forget the manager's at a redirect.
+    options["retries"] = pools.retries if retry is True else _retries(pools, retry)
     if max_bytes is not None and (isinstance(max_bytes, bool) or not isinstance(max_bytes, int) or max_bytes < 0):
         raise ConfigurationError(f"max_bytes={max_bytes!r}: give a whole number of bytes, or None for any")
     if auth is None:

@@ -132,22 +132,24 @@ class Pools:
         budget: seconds that I/O may take now.
 
     Attributes:
+        retries: what a request has that asks for nothing else.
         terms: the same, as connections ask for it.
         contexts: of TLS.
     """
 
-    __slots__ = ("__weakref__", "_fronts", "_lock", "_manager", "_pools", "contexts", "terms")
+    __slots__ = ("__weakref__", "_fronts", "_lock", "_manager", "_pools", "contexts", "retries", "terms")
 
     def __init__(self, *, settings: Settings, clock: Clock, budget: Budget | Callable[[], float | None]) -> None:
         self.terms = Terms(clock=clock, budget=budget, max_idle_s=settings.max_idle_s)
         self.contexts = Contexts()
+        self.retries = retries(self.terms)
         self._lock = threading.Lock()
         self._pools: WeakSet[Pool] = WeakSet()
         self._fronts: dict[Any, Any] = {}
         self._manager = PoolManager(
             num_pools=_MAX_HOSTS,
             maxsize=MAX_IDLE_PER_HOST,
-            retries=retries(self.terms),
+            retries=self.retries,
             timeout=Timeout(connect=CONNECT_S, read=READ_S),
         )
         self.adopt(self._manager)

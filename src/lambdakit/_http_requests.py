@@ -6,7 +6,6 @@ import os
 from http.cookiejar import DefaultCookiePolicy
 from urllib.parse import urlsplit
 
-from ._http_retries import retries
 from ._http_terms import CONNECT_S, READ_S, is_late, late
 from .exceptions import MissingDependencyError
 
@@ -59,7 +58,7 @@ class Adapter(HTTPAdapter):
 
     def __init__(self, pools: Pools) -> None:
         self._pools = pools
-        super().__init__(max_retries=retries(pools.terms))
+        super().__init__(max_retries=pools.retries)
 
     def init_poolmanager(self, *_: Any, **__: Any) -> None:
         """There is one."""

@@ -34,7 +34,6 @@ class Retries(Retry):
         pause_s: how long to wait before the next attempt.
     """
 
-    RETRY_AFTER_STATUS_CODES = frozenset()  # none beside `PASSING`
     terms: Terms
     resend = True
     pause_s = 0.0
@@ -79,7 +78,7 @@ def retries(terms: Terms, *, retry: Any = True) -> Retries:
         retry: True: of methods that may be executed twice; ``"unsafe"``: of all; False: none.
     """
     made = Retries(
-        total=None,
+        total=None,  # with a number, urllib3 retries a 413 that has a Retry-After too
         connect=0,
         read=False,
         redirect=_REDIRECTS,

@@ -108,12 +108,9 @@ class Memory:
     def cache_of(self, made: Cached) -> Cache:
         """The cache of one function's results."""
         cache = self._caches.get(made)
-        if cache is None:
-            with self._lock:
-                cache = self._caches.get(made)
-                if cache is None:  # no other thread has been faster
-                    cache = made.cache(clock=self._clock, budget=self._budget, settings=self._settings)
-                    self._caches[made] = cache
+        if cache is None:  # of threads that come here at once the first one's is everybody's
+            new = made.cache(clock=self._clock, budget=self._budget, settings=self._settings)
+            cache = self._caches.setdefault(made, new)
         return cache
 
     def keys(self, values: Iterable[str | Declared]) -> list[tuple[Any, ...]]:
@@ -156,7 +153,7 @@ class Memory:
     def _part(self, name: str, make: Callable[[], T]) -> T:
         if name not in self._parts:
             with self._lock:
-                if name not in self._parts:  # another thread may have been faster
-                    self._parts[name] = make()
+                known = self._parts.get(name)  # another thread may have been faster
+                self._parts[name] = make() if known is None else known
         part: T = self._parts[name]
         return part

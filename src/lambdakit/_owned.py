@@ -188,12 +188,11 @@ class Owned:
     def _part(self, name: str, make: Callable[[], T]) -> T:
         if name not in self._parts:
             with self._lock:
-                if name not in self._parts:  # another thread may have been faster
-                    self._add(name, make())
+                known = self._parts.get(name)  # another thread may have been faster
+                self._add(name, make() if known is None else known)
         part: T = self._parts[name]
         return part
 
     def _add(self, name: str, part: Any) -> None:
         self._parts[name] = part
-        if hasattr(part, "drop_idle"):
-            self.idlers.append(part.drop_idle)
+        self.idlers = [one.drop_idle for one in self._parts.values() if hasattr(one, "drop_idle")]

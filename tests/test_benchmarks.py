@@ -365,6 +365,7 @@ def connected(servers: Run) -> Measured:
     return database.measure(servers)
 
 
+@pytest.mark.soak  # a long effect, which a quick run leaves out too
 def test_keep_alive_is_verified(kept: Measured) -> None:
     """Each row of what was measured has its figures; the claim about freezes holds on any machine."""
     assert _not_verified(keep_alive.verify(kept)) == []
@@ -375,6 +376,7 @@ def test_keep_alive_is_verified(kept: Measured) -> None:
     assert lost == {f"{way}, lost": (50, 0) for way in keep_alive.KEPT if way != keep_alive.OURS}
 
 
+@pytest.mark.soak  # a long effect, which a quick run leaves out too
 @pytest.mark.parametrize("scheme", keep_alive.SCHEMES)
 @pytest.mark.parametrize("way", keep_alive.WAYS)
 def test_connections_that_are_not_as_they_should_be_are_not_verified(scheme: str, way: str, kept: Measured) -> None:
@@ -386,6 +388,7 @@ def test_connections_that_are_not_as_they_should_be_are_not_verified(scheme: str
     assert _not_verified(keep_alive.verify(broken)) == [f"{name}: {wanted}"]
 
 
+@pytest.mark.soak  # a long effect, which a quick run leaves out too
 def test_a_wrong_answer_is_not_verified(kept: Measured) -> None:
     """One is enough, and so is a request that the server did not see."""
     name = f"{keep_alive.OURS}, {keep_alive.cell('http', 0)}"
@@ -396,6 +399,7 @@ def test_a_wrong_answer_is_not_verified(kept: Measured) -> None:
     assert _not_verified(keep_alive.verify(unseen)) == [f"{name}: the server saw each request"]
 
 
+@pytest.mark.soak  # a long effect, which a quick run leaves out too
 def test_a_distance_that_is_not_there_is_not_verified(kept: Measured) -> None:
     """An answer sooner than light: a new connection over TLS takes three round trips."""
     name = f"{keep_alive.NEW}, {keep_alive.cell('https', 5)}"
@@ -403,6 +407,7 @@ def test_a_distance_that_is_not_there_is_not_verified(kept: Measured) -> None:
     assert _not_verified(keep_alive.verify(near)) == [f"{name}: so far it was"]
 
 
+@pytest.mark.soak  # a long effect, which a quick run leaves out too
 def test_a_client_that_keeps_no_connection_is_not_verified(servers: Run, kept: Measured) -> None:
     """For real: with no idleness allowed each GET opens one; its answers are right all the same."""
     place, url = keep_alive.cell("http", 0), servers.origin.url("http", 0) + "/broken"
@@ -415,6 +420,7 @@ def test_a_client_that_keeps_no_connection_is_not_verified(servers: Run, kept: M
     assert _not_verified(keep_alive.verify(broken)) == [f"{name}: one connection"]
 
 
+@pytest.mark.soak  # a long effect, which a quick run leaves out too
 def test_a_client_that_forgets_no_idle_connection_is_not_verified(servers: Run, kept: Measured) -> None:
     """With the limit of idleness as it is for real: after a freeze of 5 ms connections are used again, and lost."""
     url = servers.origin.url("http", 0)
@@ -426,6 +432,7 @@ def test_a_client_that_forgets_no_idle_connection_is_not_verified(servers: Run, 
     assert _not_verified(keep_alive.verify(broken)) == ["freezes: lambdakit.http.get was answered after each"]
 
 
+@pytest.mark.soak  # a long effect, which a quick run leaves out too
 def test_freezes_that_hurt_nobody_are_not_verified(kept: Measured) -> None:
     """Then they prove nothing."""
     ours = kept.evidence["freezes"][keep_alive.OURS]
@@ -494,12 +501,14 @@ def test_turns_are_taken() -> None:
     }
 
 
+@pytest.mark.soak  # a long effect, which a quick run leaves out too
 def test_async_loop_is_verified(looped: Measured) -> None:
     """Each row has its figures."""
     assert _not_verified(async_loop.verify(looped)) == []
     assert all(results.row_figures(row, looped)["ratio"] for row in async_loop.EFFECT.rows)
 
 
+@pytest.mark.soak  # a long effect, which a quick run leaves out too
 def test_a_loop_that_keeps_no_connection_is_not_verified(looped: Measured) -> None:
     """The evidence of the control, in the place of ours."""
     name, control_name = (
@@ -509,6 +518,7 @@ def test_a_loop_that_keeps_no_connection_is_not_verified(looped: Measured) -> No
     assert _not_verified(async_loop.verify(_with(looped, name, **done))) == [f"{name}: one connection"]
 
 
+@pytest.mark.soak  # a long effect, which a quick run leaves out too
 def test_an_invocation_without_its_answer_is_not_verified(looped: Measured) -> None:
     """Of any way."""
     for name in looped.evidence:
@@ -516,12 +526,14 @@ def test_an_invocation_without_its_answer_is_not_verified(looped: Measured) -> N
         assert _not_verified(async_loop.verify(broken)) == [f"{name}: every invocation was answered"]
 
 
+@pytest.mark.soak  # a long effect, which a quick run leaves out too
 def test_database_is_verified(connected: Measured) -> None:
     """Each row has its figures."""
     assert _not_verified(database.verify(connected)) == []
     assert all(results.row_figures(row, connected)["ratio"] for row in database.EFFECT.rows)
 
 
+@pytest.mark.soak  # a long effect, which a quick run leaves out too
 @pytest.mark.parametrize("way", [database.CHECKED, database.UNCHECKED])
 def test_a_singleton_that_connects_each_time_is_not_verified(way: str, connected: Measured) -> None:
     """The evidence of the control, in the place of ours: two sessions are one too many."""
@@ -531,6 +543,7 @@ def test_a_singleton_that_connects_each_time_is_not_verified(way: str, connected
     assert _not_verified(database.verify(broken)) == [f"{way}: one session"]
 
 
+@pytest.mark.soak  # a long effect, which a quick run leaves out too
 @pytest.mark.parametrize("after", [None, "the same"])
 def test_a_singleton_that_does_not_heal_is_not_verified(after: str | None, connected: Measured) -> None:
     """An error, or an answer over the session that was ended."""
@@ -540,6 +553,7 @@ def test_a_singleton_that_does_not_heal_is_not_verified(after: str | None, conne
     assert _not_verified(database.verify(broken)) == ["singleton(check=...): another session after one was ended"]
 
 
+@pytest.mark.soak  # a long effect, which a quick run leaves out too
 def test_a_control_with_one_session_is_not_verified(connected: Measured) -> None:
     """It has to connect in each invocation."""
     (done,) = connected.evidence[database.CONNECT]

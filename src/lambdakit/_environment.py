@@ -105,7 +105,7 @@ class Environment:
         self._preloads: list[Any] = []
         self._restores: list[Callable[[], object]] = []
         self.reseed = True
-        self._found: list[str] = []
+        self._found: set[str] = set()  # two threads may find the same
         self._start()
         for problem in self.settings.problems:
             warn("%s", problem)
@@ -131,7 +131,7 @@ class Environment:
         )
         for name in self._found:
             delattr(self, name)
-        self._found = []
+        self._found = set()
 
     def __getattr__(self, name: str) -> Any:
         """What it owns, found once: afterwards it is an attribute like others."""
@@ -139,7 +139,7 @@ class Environment:
             raise AttributeError(f"an Environment has no attribute {name!r}")
         part = getattr(self._owned, name)
         setattr(self, name, part)
-        self._found.append(name)
+        self._found.add(name)
         return part
 
     def declare(self, *, preload: list[Any], budget_s: float, reseed: bool) -> None:

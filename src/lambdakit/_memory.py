@@ -110,7 +110,8 @@ class Memory:
         cache = self._caches.get(made)
         if cache is None:  # of threads that come here at once the first one's is everybody's
             new = made.cache(clock=self._clock, budget=self._budget, settings=self._settings)
-            cache = self._caches.setdefault(made, new)
+            with self._lock:  # `caches` reads them one by one
+                cache = self._caches.setdefault(made, new)
         return cache
 
     def keys(self, values: Iterable[str | Declared]) -> list[tuple[Any, ...]]:

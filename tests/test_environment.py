@@ -294,11 +294,44 @@ def test_after_a_restore_chance_is_another(monkeypatch: pytest.MonkeyPatch) -> N
     state = random.getstate()
     env.after_restore()
     assert random.getstate() == state
-    env.reseed = True
+    env.plans.reseed = True
     for name in ("random", "ssl"):
         monkeypatch.delitem(sys.modules, name)
     env.after_restore()
     assert not {"random", "ssl"} & set(sys.modules)  # what nobody uses is not imported for it
+
+
+def test_a_backend_that_cannot_drop_what_is_idle_keeps_no_invocation_from_running(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """It is the user's; what it raised is logged by its type."""
+
+    class Backend(MemoryBackend):
+        def drop_idle(self, now: object) -> None:
+            raise ValueError("a secret")
+
+    env = Environment(backend=Backend(secrets={"x": "1"}))
+    with lambdakit.use_environment(env):
+        assert lambdakit.handler(lambda event, context: lambdakit.get_secret("x"))({}, None) == "1"
+        assert lambdakit.handler(lambda event, context: lambdakit.get_secret("x"))({}, None) == "1"
+    assert caplog.messages == ["drop_idle of Backend raised ValueError"]
+
+
+def test_what_became_of_the_invocation_before() -> None:
+    """Nothing yet, then what the last one did: returned or raised."""
+    env = Environment()
+
+    @lambdakit.handler
+    def fn(event: str, context: object) -> str | None:
+        if event == "raise":
+            raise ValueError(event)
+        return lambdakit.environment().previous
+
+    with lambdakit.use_environment(env):
+        assert fn("return", None) is None
+        with pytest.raises(ValueError, match="raise"):
+            fn("raise", None)
+        assert [fn("return", None), fn("return", None)] == ["failed", "ok"]
 
 
 def test_a_forked_child_starts_empty() -> None:

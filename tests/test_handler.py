@@ -336,10 +336,36 @@ def test_what_cannot_be_called_is_refused(fn: Any, said: str) -> None:
 @pytest.mark.parametrize("warmup", ["yes", 1, None, []])
 def test_a_wrong_warmup_is_refused_where_it_stands(warmup: Any) -> None:
     """Before the function is given, and with it."""
-    with pytest.raises(ConfigurationError, match="give True, False, or a function"):
+    with pytest.raises(ConfigurationError, match=r"give True, False, a lambdakit.Warmup\(...\), or a function"):
         lambdakit.handler(warmup=warmup)
-    with pytest.raises(ConfigurationError, match="give True, False, or a function"):
+    with pytest.raises(ConfigurationError, match=r"give True, False, a lambdakit.Warmup\(...\), or a function"):
         lambdakit.handler(coroutine, warmup=warmup)
+
+
+@pytest.mark.parametrize("on_ping", ["yes", 1, True, []])
+def test_a_wrong_on_ping_is_refused_where_it_stands(on_ping: Any) -> None:
+    """Only a function can be called."""
+    with pytest.raises(ConfigurationError, match="give a function without arguments, or None"):
+        lambdakit.handler(on_ping=on_ping)
+
+
+def test_a_ping_runs_a_hook_and_nothing_else_of_the_user() -> None:
+    """With every way to recognise one; an event that is none does not run it."""
+    calls: list[str] = []
+    for warmup in (True, lambdakit.Warmup(), lambda event, context: event == PING):
+        fn = lambdakit.handler(warmup=warmup, on_ping=lambda: calls.append("hook"))(
+            lambda event, context: calls.append("handler")
+        )
+        assert fn(PING, None)["ping"] in {"lambda-warmer", "<lambda>"}
+        fn({"order": 1}, None)
+    assert calls == ["hook", "handler"] * 3
+
+
+def test_warmup_false_runs_no_hook() -> None:
+    """Nothing is a ping then."""
+    calls: list[str] = []
+    fn = lambdakit.handler(warmup=False, on_ping=lambda: calls.append("hook"))(lambda event, context: event)
+    assert (fn(PING, None), calls) == (PING, [])
 
 
 def test_preload_is_found_through_other_decorators() -> None:

@@ -2,29 +2,57 @@
 
 import pytest
 
+from lambdakit import Environment, Settings
 from lambdakit._invocation import Invocation, start_kind
-from lambdakit.testing import FakeContext
+from lambdakit.testing import FakeContext, ManualClock
 
 
 @pytest.mark.parametrize(
-    ("init_type", "number", "pings", "kind"),
+    ("init_type", "pings", "init_to_invoke_s", "kind"),
     [
-        ("on-demand", 1, 0, "cold"),
-        (None, 1, 0, "cold"),
-        ("provisioned-concurrency", 1, 0, "provisioned"),
-        ("snap-start", 1, 0, "restored"),
-        ("lambda-managed-instances", 1, 0, "managed"),
-        ("something-of-2030", 1, 0, "something-of-2030"),
-        ("on-demand", 2, 0, "warm"),
-        ("on-demand", 1, 1, "warm"),
-        ("provisioned-concurrency", 2, 0, "warm"),
-        ("provisioned-concurrency", 1, 3, "warm"),
-        ("something-of-2030", 2, 0, "warm"),
+        ("on-demand", 0, 0.001, "cold"),
+        ("on-demand", 0, 10.0, "cold"),
+        ("on-demand", 0, 10.001, "proactive"),
+        ("on-demand", 0, 3600.0, "proactive"),
+        ("on-demand", 1, 3600.0, "warm"),
+        ("on-demand", 1, 0.001, "warm"),
+        (None, 0, 0.001, "cold"),
+        (None, 0, 3600.0, "cold"),
+        ("provisioned-concurrency", 0, 0.001, "provisioned"),
+        ("provisioned-concurrency", 0, 3600.0, "provisioned"),
+        ("provisioned-concurrency", 3, 3600.0, "warm"),
+        ("snap-start", 0, 3600.0, "restored"),
+        ("lambda-managed-instances", 0, 3600.0, "managed"),
+        ("something-of-2030", 0, 3600.0, "something-of-2030"),
+        ("something-of-2030", 2, 0.001, "warm"),
     ],
 )
-def test_start_kind(init_type: str | None, number: int, pings: int, kind: str) -> None:
-    """The table of start kinds: only an environment's first invocation is not warm, unless a ping came before."""
-    assert start_kind(init_type, number=number, pings=pings) == kind
+def test_start_kind(init_type: str | None, pings: int, init_to_invoke_s: float, kind: str) -> None:
+    """The table of start kinds of first invocations. A wait of exactly ten seconds is not yet proactive."""
+    assert start_kind(init_type, pings, init_to_invoke_s) == kind
+
+
+@pytest.mark.parametrize(
+    ("wall_s", "monotonic_s", "kind"), [(60.0, 0.0, "proactive"), (-60.0, 60.0, "proactive"), (-60.0, 1.0, "cold")]
+)
+def test_a_first_invocation_long_after_init(wall_s: float, monotonic_s: float, kind: str) -> None:
+    """Suspended time counts, which the monotonic clock may not see; a wall clock that was set back does not matter."""
+    clock = ManualClock()
+    env = Environment(settings=Settings(init_type="on-demand"), clock=clock)
+    env.declare(preload=[], budget_s=0.0, reseed=True)
+    clock.wall_s += wall_s
+    clock.monotonic_s += monotonic_s
+    first, second = env.begin(None), env.begin(None)
+    assert (first.start_kind, second.start_kind) == (kind, "warm")
+
+
+def test_io_has_what_the_margin_leaves() -> None:
+    """Below zero once the margin is reached; no limit where the context knows none."""
+    context = FakeContext(remaining_s=2.5)
+    assert invocation(context).left_s() == 2.25
+    context.remaining_s = 0.125
+    assert invocation(context).left_s() == -0.125
+    assert invocation(None).left_s() is None
 
 
 def invocation(context: object = None, *, kind: str = "cold", after: tuple[float, float] = (0.0, 0.0)) -> Invocation:

@@ -421,6 +421,24 @@ def test_an_error_that_may_pass_is_tried_again_at_the_first_use(
     assert use[1]() in ("value", {"/bad/x": "value"})
 
 
+def test_what_was_throttled_is_asked_for_together_when_an_invocation_begins(
+    init: Environment, backend: MemoryBackend
+) -> None:
+    """One by one, in a fleet that starts at once, it would be throttled the more; until it came, and no longer."""
+    backend.secrets["bad"] = backend.parameters["/bad/x"] = error(ThrottledError)
+    backend.secrets["worse"] = error(NetworkError)
+    fn = declare(secret("bad"), secret("a"), secret("worse"), parameters("/bad"))
+    for throttled in (True, False, False):
+        backend.calls.clear()
+        if not throttled:
+            backend.secrets["bad"] = backend.parameters["/bad/x"] = "value"
+        fn({}, FakeContext())
+        asked = [(call[0], call[1]) for call in backend.calls]
+        assert len(asked) == (2 if init.invocations < 3 else 0), asked
+    assert (lambdakit.get_secret("bad"), lambdakit.get_parameters_by_path("/bad")) == ("value", {"/bad/x": "value"})
+    assert backend.calls == []
+
+
 def test_a_kept_error_is_that_of_its_name_in_a_batch(init: Environment, backend: MemoryBackend) -> None:
     """Once, as anywhere."""
     backend.secrets["bad"] = error(NotFoundError)

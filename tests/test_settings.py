@@ -46,6 +46,28 @@ def test_a_ttl_of_zero_is_one() -> None:
     assert Settings.from_environ({"LAMBDAKIT_TTL": "0"}).ttl_s == 0.0
 
 
+@pytest.mark.parametrize(
+    ("text", "on"), [("1", True), ("true", True), (" TRUE ", True), ("0", False), ("false", False), ("", False)]
+)
+def test_switches(text: str, on: bool) -> None:
+    """1 or true; anything else is off."""
+    settings = Settings.from_environ({"LAMBDAKIT_LOG": text, "LAMBDAKIT_TRACE_IMPORTS": text})
+    assert (settings.log, settings.trace_imports, settings.problems) == (on, on, ())
+
+
+def test_a_malformed_switch_is_a_problem_and_off() -> None:
+    """The problem names the variable and what is allowed."""
+    settings = Settings.from_environ({"LAMBDAKIT_LOG": "yes please"})
+    assert settings.log is False
+    assert settings.problems == ("LAMBDAKIT_LOG='yes please' is none of 1, 0, true, false; using the default, 0",)
+
+
+@pytest.mark.parametrize(("text", "namespace"), [("Shop", "Shop"), (" Shop ", "Shop"), ("", None), (" ", None)])
+def test_the_namespace_of_metrics(text: str, namespace: str | None) -> None:
+    """Set, or not."""
+    assert Settings.from_environ({"LAMBDAKIT_METRICS_NAMESPACE": text}).metrics_namespace == namespace
+
+
 @pytest.mark.parametrize("text", ["five", "-1", "nan", "inf", "1e999", "3 minutes"])
 def test_a_malformed_number_is_one_problem_and_the_default(text: str) -> None:
     """The problem names the variable, what it is, and what is used instead."""

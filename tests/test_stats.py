@@ -213,6 +213,6 @@ def test_a_hit_calls_nothing_in_order_to_be_counted(env: Environment) -> None:
             get()
         finally:
             sys.setprofile(None)
-        assert "_cache.fresh" in calls
+        assert {"_cache.fresh", "_cached.fresh"} & {*calls}
         assert {name.partition(".")[0] for name in calls} & {"_tally", "_stats"} == set()
         assert len(calls) <= 14

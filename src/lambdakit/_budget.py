@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
     from ._clock import Clock
 
+PRELOAD_S = 5.0  # for everything that is fetched before it is needed: half of what INIT may take
+
 # A key, as that of the current invocation; it reaches the threads that are started with a copy of the context.
 _UNTIL: ContextVar[float | None] = ContextVar("lambdakit_until", default=None)
 

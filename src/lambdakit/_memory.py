@@ -151,6 +151,19 @@ class Memory:
         with self._lock:
             return [(None, self.cache), *((made.name, cache) for made, cache in self._caches.items())]
 
+    def totals(self) -> tuple[int, int, int, float]:
+        """Hits, fetches, values served stale, and the seconds that fetches took, of all caches together."""
+        with self._lock:
+            functions = [*self._caches.values()]
+        hits, fetches, stale, upstream_s = self.cache.totals()
+        for cache in functions:
+            more = cache.totals()
+            hits += more[0]
+            fetches += more[1]
+            stale += more[2]
+            upstream_s += more[3]
+        return hits, fetches, stale, upstream_s
+
     def _part(self, name: str, make: Callable[[], T]) -> T:
         if name not in self._parts:
             with self._lock:

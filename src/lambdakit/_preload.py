@@ -10,7 +10,7 @@ from ._declared import PARAMETER, PATH, Declared
 from ._log import warn
 from ._transient import is_transient
 from ._values import called
-from .exceptions import ConfigurationError
+from .exceptions import ConfigurationError, ThrottledError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -75,29 +75,36 @@ class Preload:
         self._batches = batches
         self._budget = budget
 
-    def run(self, items: list[Any], limit_s: float) -> None:
+    def run(self, items: list[Any], limit_s: float) -> list[Declared]:
         """Everything at once, within `limit_s`. Nothing is raised: what failed is logged.
 
         The error of a value that will not pass by itself is kept, and raised at the first use of the value; any other
         is tried again there.
+
+        Returns:
+            What was throttled: to be asked for together again, since one by one it would be throttled the more.
         """
+        throttled: list[Declared] = []
         if not items or limit_s <= 0.0:
             if items:
                 warn("nothing is preloaded: there is no time left for it; what it names is left to its first use")
-            return
+            return throttled
         declared = [item for item in items if isinstance(item, Declared)]
         functions = [item for item in items if not isinstance(item, Declared)]
-        tasks: list[Callable[[], Any]] = [partial(self._path, item) for item in declared if item.kind == PATH]
+        tasks: list[Callable[[], Any]] = [
+            partial(self._path, item, throttled) for item in declared if item.kind == PATH
+        ]
         if singles := [item for item in declared if item.kind != PATH]:
-            tasks.append(partial(self._singles, singles))
+            tasks.append(partial(self._singles, singles, throttled))
         names = [*["values"] * len(tasks), *[getattr(fn, "__qualname__", type(fn).__name__) for fn in functions]]
         with self._budget.within(limit_s):
             outcomes = _parallel.run([*tasks, *functions], timeout_s=limit_s)
         for name, outcome in zip(names, outcomes, strict=True):
             if isinstance(outcome, Exception):
                 warn("preload of %s failed (%s); it is left to its first use", name, type(outcome).__name__)
+        return throttled
 
-    def _singles(self, items: list[Declared]) -> None:
+    def _singles(self, items: list[Declared], throttled: list[Declared]) -> None:
         keys = {item: self._values.key(item) for item in items}
         for key in keys.values():
             self._values.kept.pop(key, None)  # of a run before
@@ -107,18 +114,18 @@ class Preload:
         for item, key in keys.items():
             outcome = outcomes[key]
             if isinstance(outcome, Exception):
-                self._keep(key, outcome)
+                self._keep(item, key, outcome, throttled)
             else:
                 self._transform(item, key, outcome)
 
-    def _path(self, item: Declared) -> None:
+    def _path(self, item: Declared, throttled: list[Declared]) -> None:
         key = self._values.key(item)
         settings = self._values.settings
         self._values.kept.pop(key, None)  # of a run before
         try:
             listed = self._batches.fetch_path(key, settings.ttl_s, settings.stale_ttl_s)
         except Exception as error:  # noqa: BLE001 - kept, and raised where the path is used
-            self._keep(key, error)
+            self._keep(item, key, error, throttled)
             return
         for name, entry in listed.value:
             self._transform(item, (PARAMETER, name), entry)
@@ -129,9 +136,11 @@ class Preload:
             with suppress(Exception):  # its first use makes it again, and raises
                 _transforms.apply(self._values.cache, key, entry, transform, item.options["field"])
 
-    def _keep(self, key: tuple[Any, ...], error: Exception) -> None:
+    def _keep(self, item: Declared, key: tuple[Any, ...], error: Exception, throttled: list[Declared]) -> None:
         if is_transient(error):
             warn("preload of %s failed (%s); it is fetched at its first use", called(key), type(error).__name__)
+            if isinstance(error, ThrottledError):
+                throttled.append(item)
         else:
             warn("preload of %s failed (%s); its first use raises it", called(key), type(error).__name__)
             self._values.kept[key] = error

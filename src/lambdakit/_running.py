@@ -37,6 +37,9 @@ async def _rest(env: Environment, invocation: Invocation, work: Awaitable[Any]) 
     invocation.token = CURRENT.set(invocation)
     try:
         return await work
+    except BaseException as error:
+        invocation.error = type(error).__name__
+        raise
     finally:
         with suppress(ValueError):  # thrown away half done, a coroutine ends in another context
             env.end(invocation)

@@ -37,6 +37,9 @@ class Settings:
         max_entries: how many values are kept.
         max_bytes: how many bytes they may have together.
         max_idle_s: for how long a connection may be idle, in seconds, and still be used.
+        metrics_namespace: the CloudWatch namespace of the metrics of each invocation; None for no metrics.
+        log: True for a line of JSON at each start that is not warm.
+        trace_imports: True to have that line tell which imports were slow.
         processes: how many processes of Lambda's Managed Instances share this machine, or None elsewhere.
         problems: what was malformed, a sentence each; the environment logs them once.
     """
@@ -47,14 +50,17 @@ class Settings:
         "function_name",
         "in_lambda",
         "init_type",
+        "log",
         "max_bytes",
         "max_entries",
         "max_idle_s",
+        "metrics_namespace",
         "problems",
         "processes",
         "region",
         "retries_chosen",
         "stale_ttl_s",
+        "trace_imports",
         "ttl_s",
     )
 
@@ -72,6 +78,9 @@ class Settings:
         max_entries: int = MAX_ENTRIES,
         max_bytes: int = MAX_BYTES,
         max_idle_s: float = MAX_IDLE_S,
+        metrics_namespace: str | None = None,
+        log: bool = False,
+        trace_imports: bool = False,
         processes: int | None = None,
         retries_chosen: bool = False,
         problems: tuple[str, ...] = (),
@@ -87,6 +96,9 @@ class Settings:
         self.max_entries = max_entries
         self.max_bytes = max_bytes
         self.max_idle_s = max_idle_s
+        self.metrics_namespace = metrics_namespace
+        self.log = log
+        self.trace_imports = trace_imports
         self.processes = processes
         self.retries_chosen = retries_chosen
         self.problems = problems
@@ -110,6 +122,9 @@ class Settings:
             max_entries=_whole(environ, "LAMBDAKIT_MAX_ENTRIES", MAX_ENTRIES, problems),
             max_bytes=_whole(environ, "LAMBDAKIT_MAX_BYTES", MAX_BYTES, problems),
             max_idle_s=_seconds(environ, "LAMBDAKIT_MAX_IDLE", MAX_IDLE_S, problems),
+            metrics_namespace=environ.get("LAMBDAKIT_METRICS_NAMESPACE", "").strip() or None,
+            log=_flag(environ, "LAMBDAKIT_LOG", problems),
+            trace_imports=_flag(environ, "LAMBDAKIT_TRACE_IMPORTS", problems),
             processes=_whole(environ, "AWS_LAMBDA_MAX_CONCURRENCY", 0, problems) or None,
             retries_chosen=any(environ.get(name) for name in _RETRY_VARIABLES),
             problems=tuple(problems),
@@ -124,6 +139,11 @@ class Settings:
 def init_type() -> str | None:
     """Lambda's own word for how this process came to be, or None outside Lambda; before there is an environment."""
     return os.environ.get("AWS_LAMBDA_INITIALIZATION_TYPE") or None
+
+
+def trace_imports() -> bool:
+    """Whether imports are to be timed, for the log line that tells of them; before there is an environment."""
+    return all(_flag(os.environ, name, []) for name in ("LAMBDAKIT_TRACE_IMPORTS", "LAMBDAKIT_LOG"))
 
 
 _MAX_DIGITS = 18  # Python refuses to read numbers of thousands of digits
@@ -151,6 +171,13 @@ def _whole(environ: Mapping[str, str], name: str, default: int, problems: list[s
         return int(text)
     problems.append(f"{name}={text!r} is not a whole number >= 0; using the default, {default}")
     return default
+
+
+def _flag(environ: Mapping[str, str], name: str, problems: list[str]) -> bool:
+    text = environ.get(name, "").strip().lower()
+    if text not in {"", "0", "1", "false", "true"}:
+        problems.append(f"{name}={text!r} is none of 1, 0, true, false; using the default, 0")
+    return text in {"1", "true"}
 
 
 def _one_of(environ: Mapping[str, str], name: str, allowed: tuple[str, ...], problems: list[str]) -> str:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import threading
 
+from ._log import warn
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -68,7 +70,10 @@ class Source:
         """Close connections that may have died while the environment was frozen."""
         drop_idle = getattr(self._chosen, "drop_idle", None)  # a backend of a user's may have none
         if drop_idle is not None:
-            drop_idle(now)
+            try:
+                drop_idle(now)
+            except Exception as error:  # noqa: BLE001 - of a user's backend: the invocation goes on without it
+                warn("drop_idle of %s raised %s", type(self._chosen).__name__, type(error).__name__)
 
     def abandon(self) -> None:
         """In a forked child: close this process's descriptors of the parent's connections, without any lock."""

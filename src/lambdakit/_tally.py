@@ -54,19 +54,45 @@ class Tally:
 
 
 class Tallies(dict["object", Tally]):
-    """Tallies by key, at most so many; the others are counted in `rest`. Call it with the cache's lock held."""
+    """Tallies by key, at most so many; the others are counted in `rest`. Call it with the cache's lock held.
+
+    Attributes:
+        gone: hits of all entries that are gone.
+        fetches: of all keys together, so that nobody has to add them up. So are the next two.
+        stale: as in `Tally`.
+        upstream_s: seconds that fetches took.
+    """
 
     def __init__(self, *, most: int = _MOST) -> None:
         super().__init__()
         self._most = most
         self.rest = Tally()
+        self.gone = self.fetches = self.stale = 0
+        self.upstream_s = 0.0
 
-    def note(self, brought: Mapping[Any, Entry | Exception]) -> None:
-        """A fetch of each of these keys has ended, with a value or with an error."""
+    def note(self, brought: Mapping[Any, Entry | Exception], took_s: float = 0.0) -> None:
+        """A fetch of all these keys has ended, with a value or an error for each."""
+        self.fetches += len(brought)
+        self.upstream_s += took_s
         for key, outcome in brought.items():
             tally = self[key]
             tally.fetches += 1
             tally.errors += isinstance(outcome, Exception)
+
+    def bury(self, key: object, entry: Entry | None) -> None:
+        """The entry of a key is gone, its hits are not."""
+        if entry is not None:
+            self[key].hits += entry.hits
+            self.gone += entry.hits
+
+    def serve_stale(self, key: object) -> None:
+        """An old value was served because a fetch failed."""
+        self[key].stale += 1
+        self.stale += 1
+
+    def totals(self, kept: int) -> tuple[int, int, int, float]:
+        """Hits, with those of the entries that are kept, fetches, stale and seconds, of all keys together."""
+        return self.gone + kept, self.fetches, self.stale, self.upstream_s
 
     def copies(self, entries: Mapping[Any, Entry | None]) -> tuple[dict[Any, Tally], Tally]:
         """By key, with the hits of the entries that are kept, and the rest."""

@@ -69,7 +69,26 @@ class AsyncHandler:
         return 0.0
 
 
+def watch(record: lambdakit.Record) -> None:
+    assert_type(record["start_kind"], str)
+    assert_type(record["cold_start"], bool)
+
+
+def warm() -> int:
+    return 1
+
+
+@lambdakit.handler(
+    metrics="Shop", on_invocation=[watch, print], warmup=lambdakit.Warmup(max_concurrency=20), on_ping=warm
+)
+def watched(event: Event, context: Context) -> str:
+    lambdakit.metric("Orders", 1, "Count")
+    return str(event["order"])
+
+
 event: Event = {"order": 1}
+assert_type(watched(event, Context()), str)
+lambdakit.handler(metrics=5)  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue, reportArgumentType]
 
 
 async def awaited() -> None:

@@ -349,6 +349,15 @@ def test_a_wrong_on_ping_is_refused_where_it_stands(on_ping: Any) -> None:
         lambdakit.handler(on_ping=on_ping)
 
 
+def test_a_hook_that_would_have_to_be_awaited_is_refused() -> None:
+    """Nobody awaits it."""
+
+    async def hook() -> None: ...
+
+    with pytest.raises(ConfigurationError, match="awaited by nobody"):
+        lambdakit.handler(on_ping=hook)
+
+
 def test_a_ping_runs_a_hook_and_nothing_else_of_the_user() -> None:
     """With every way to recognise one; an event that is none does not run it."""
     calls: list[str] = []

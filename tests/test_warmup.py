@@ -1,5 +1,7 @@
 """Recognition of pings: each dialect, nothing else, never an exception."""
 
+import json
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -7,13 +9,30 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lambdakit._warmup import recognise
+import lambdakit
+from lambdakit import ConfigurationError, Warmup
+from lambdakit._warmup import DIALECTS, GREEDY, recognise
 from lambdakit.testing import FakeContext
 
+FIXTURES = Path(__file__).parent / "fixtures"
+EVENTS = sorted((FIXTURES / "events").glob("*.json"))
+RULE = {
+    "source": "aws.events",
+    "detail-type": "Scheduled Event",
+    "detail": {},
+    "resources": ["arn:aws:events:eu-west-1:1:rule/nightly"],
+}
+SCHEDULE = {"source": "aws.scheduler", "detail-type": "Scheduled Event", "detail": "{}"}
+GREEDY_ONES = Warmup(dialects=[*DIALECTS, *GREEDY])
+
 PLUGIN = SimpleNamespace(custom={"source": "serverless-plugin-warmup"})
+KEYS = [
+    *("warmer", "source", "resources", "detail", "detail-type", "concurrency", "target", "test", "x"),
+    *("__WARMER_INVOCATION__", "__WARMER_CONCURRENCY__", "__WARMER_CORRELATIONID__", "__WARMER_CORRELATION_ID__"),
+]
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
-    lambda inner: st.lists(inner) | st.dictionaries(st.sampled_from(["warmer", "source", "resources", "x"]), inner),
+    lambda inner: st.lists(inner) | st.dictionaries(st.sampled_from(KEYS), inner),
     max_leaves=8,
 )
 
@@ -117,8 +136,61 @@ def test_without_a_context() -> None:
 
 @given(JSON, st.sampled_from([None, FakeContext(), FakeContext(client_context=PLUGIN), 5]))
 def test_it_is_total(event: Any, context: Any) -> None:
-    """Any JSON value, any context: a name or None, never an exception."""
-    assert recognise(event, context) in {None, "lambda-warmer", "serverless-plugin-warmup", "thundra", "zappa"}
+    """Any JSON value, any context: a name that is asked for or None, never an exception."""
+    assert recognise(event, context) in {None, *DIALECTS}
+    assert GREEDY_ONES.recognise(event, context) in {None, *DIALECTS, *GREEDY}
+
+
+@given(JSON, st.sampled_from([None, FakeContext(), FakeContext(client_context=PLUGIN)]))
+def test_a_ping_of_any_json_is_answered(event: Any, context: Any) -> None:
+    """Whatever a ping holds beside its mark: the constant comes, and the handler is not called."""
+    called = []
+    handler = lambdakit.handler(warmup=Warmup(dialects=[*DIALECTS, *GREEDY], overlap=0, max_concurrency=20))(
+        lambda event, context: called.append(event)
+    )
+    expected = GREEDY_ONES.recognise(event, context)
+    answer = handler(event, context)
+    assert bool(called) is (expected is None)
+    assert answer is None or answer == {"ping": expected, "environment": lambdakit.environment().id}
+
+
+def sent() -> list[Any]:
+    """What the packages send, as they were recorded: package, payload, client context."""
+    return [
+        (recording["package"], one["payload"], one["client_context"])
+        for path in sorted((FIXTURES / "pings").glob("*.json"))
+        for recording in [json.loads(path.read_text(encoding="utf-8"))]
+        for run in recording["runs"]
+        for one in [*run["sent"], *({"payload": root, "client_context": None} for root in [run.get("root")] if root)]
+    ]
+
+
+@pytest.mark.parametrize(("package", "payload", "client_context"), sent())
+def test_what_the_real_packages_send_is_recognised(package: str, payload: Any, client_context: Any) -> None:
+    """Recorded from lambda-warmer and serverless-plugin-warmup themselves, with and without their client context."""
+    context = FakeContext(client_context=client_context and SimpleNamespace(custom=client_context["custom"]))
+    assert recognise(payload, context) == package
+
+
+def test_the_recordings_are_there() -> None:
+    """Of both packages: roots and what is made of them, payloads and client contexts of every kind."""
+    assert len(sent()) == 15
+    assert {package for package, _, _ in sent()} == {"lambda-warmer", "serverless-plugin-warmup"}
+    assert ("serverless-plugin-warmup", {"order": 1}, {"custom": {"source": "serverless-plugin-warmup"}}) in sent()
+
+
+@pytest.mark.parametrize("path", EVENTS, ids=lambda path: path.stem)
+def test_real_events_of_aws_are_work(path: Path) -> None:
+    """API Gateway, queues, streams, schedules, ...: as AWS sends them, some with a body that looks like a ping."""
+    event = json.loads(path.read_text(encoding="utf-8"))
+    assert recognise(event, FakeContext()) is None
+    taken = "schedule" if path.stem in {"eventbridge-rule", "eventbridge-scheduler"} else None
+    assert GREEDY_ONES.recognise(event, FakeContext()) == taken
+
+
+def test_the_events_are_there() -> None:
+    """At least twenty services."""
+    assert len(EVENTS) >= 20
 
 
 def test_a_hostile_event_is_no_ping() -> None:
@@ -129,3 +201,77 @@ def test_a_hostile_event_is_no_ping() -> None:
             raise RuntimeError
 
     assert recognise(Hostile(), None) is None
+
+
+@pytest.mark.parametrize("event", [{}, [], "", None, 0, False])
+def test_an_empty_event_is_a_ping_on_request(event: Any) -> None:
+    """As Thundra sends it; to many functions it is all that they ever get."""
+    assert recognise(event) is None
+    assert Warmup(dialects=["empty"]).recognise(event) == "empty"
+    assert Warmup(dialects=["thundra", "schedule"]).recognise(event) is None
+
+
+@pytest.mark.parametrize(
+    ("event", "dialect"),
+    [
+        (RULE, "schedule"),
+        (SCHEDULE, "schedule"),
+        ({**RULE, "detail": {"report": 1}}, None),
+        ({**RULE, "detail": None}, None),
+        ({**RULE, "detail-type": "Order"}, None),
+        ({**RULE, "source": "shop"}, None),
+        ({**RULE, "resources": ["rule/shop-handler.keep_warm_callback"]}, "zappa"),
+    ],
+)
+def test_a_plain_schedule_is_a_ping_on_request(event: Any, dialect: str | None) -> None:
+    """Of a rule or of the Scheduler, with nothing in it; Zappa's has a name of its own."""
+    assert GREEDY_ONES.recognise(event) == dialect
+    assert recognise(event) == (dialect if dialect == "zappa" else None)
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_only_the_dialects_that_were_named_count(dialect: str) -> None:
+    """An event of two dialects is a ping of the one that counts; of none that counts it is work."""
+    events: dict[str, Any] = {
+        "lambda-warmer": {"warmer": True},
+        "serverless-plugin-warmup": {"source": "serverless-plugin-warmup", "warmer": 1},
+        "thundra": "#warmup",
+        "zappa": {"source": "aws.events", "resources": ["x-handler.keep_warm_callback"]},
+    }
+    one = Warmup(dialects=[dialect])
+    assert {name for name, event in events.items() if one.recognise(event) == dialect} == (
+        {dialect, "serverless-plugin-warmup"} if dialect == "lambda-warmer" else {dialect}
+    )
+    assert one.recognise("work") is None
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"dialects": "lambda-warmer"}, "dialects='lambda-warmer': give a list"),
+        ({"dialects": []}, "give a list of one or more.*warmup=False"),
+        ({"dialects": 5}, "dialects=5: give a list"),
+        ({"dialects": ["lambda-warner"]}, "'lambda-warner' is none of .* Did you mean 'lambda-warmer'"),
+        ({"dialects": [5]}, "dialects: 5 is none of lambda-warmer, "),
+        ({"max_concurrency": -1}, "max_concurrency=-1: give a whole number from 0 to 100"),
+        ({"max_concurrency": 101}, "max_concurrency=101: give a whole number from 0 to 100"),
+        ({"max_concurrency": True}, "max_concurrency=True"),
+        ({"max_concurrency": 2.0}, r"max_concurrency=2\.0"),
+        ({"overlap": -0.1}, "overlap=-0.1: give a number of seconds"),
+        ({"budget": "5"}, "budget='5': give a number of seconds"),
+        ({"dialects": ["zappa"], "max_concurrency": 2}, "passed on in the dialect 'lambda-warmer'; add it"),
+    ],
+)
+def test_a_wrong_option_is_told(options: Any, message: str) -> None:
+    """Where it stands, with what is allowed."""
+    with pytest.raises(ConfigurationError, match=message):
+        Warmup(**options)
+
+
+def test_options_tell_what_they_are() -> None:
+    """The limits are allowed, and the defaults are those of the manual."""
+    assert repr(Warmup()) == (
+        "Warmup(dialects=('lambda-warmer', 'serverless-plugin-warmup', 'thundra', 'zappa'), max_concurrency=0, "
+        "overlap=0.075, budget=5)"
+    )
+    assert Warmup(max_concurrency=100).max_concurrency == 100

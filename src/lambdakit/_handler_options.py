@@ -14,10 +14,15 @@ if TYPE_CHECKING:
     Recognise = Callable[[Any, Any], Any]
 
 
+_CO_COROUTINE = 0x80  # inspect.CO_COROUTINE, without the 5 ms of importing inspect
+
+
 def pings(warmup: Any, on_ping: Any) -> tuple[Recognise | None, dict[str, Any]]:
     """How a ping is recognised, None for not at all, and what `Environment.ping` is told to do about one."""
     if on_ping is not None and not callable(on_ping):
         raise ConfigurationError(f"on_ping={on_ping!r:.80}: give a function without arguments, or None")
+    if getattr(getattr(on_ping, "__code__", None), "co_flags", 0) & _CO_COROUTINE:
+        raise ConfigurationError("on_ping: a coroutine function is awaited by nobody; give a function")
     if warmup is True or warmup is False:
         return recognise if warmup else None, {"warmup": None, "on_ping": on_ping}
     if hasattr(warmup, "recognise"):

@@ -160,6 +160,10 @@ class Singletons:
                 del self._held[key]
         return [*released.values()]
 
+    def held(self) -> list[Held]:
+        """What there is, in the order of building."""
+        return [*self._held.values()]
+
     def drop_idle(self, now: Instant) -> None:
         """Nothing: what is idle is looked at when it is used, and costs nothing where it is not."""
 

@@ -86,6 +86,15 @@ def watched(event: Event, context: Context) -> str:
     return str(event["order"])
 
 
+def wanted() -> None:
+    lambdakit.fan_out(3)
+
+
+@lambdakit.handler(warmup=lambdakit.Warmup(dialects=["lambda-warmer", "schedule"], max_concurrency=20), on_ping=wanted)
+def kept_warm(event: Event, context: Context) -> str:
+    return "warm"
+
+
 event: Event = {"order": 1}
 assert_type(watched(event, Context()), str)
 lambdakit.handler(metrics=5)  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue, reportArgumentType]

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
     T = TypeVar("T")
 
+_INVOKED = (200, 202)  # waited for, taken
+
 
 class Answer:
     """A successful answer. Immutable by convention.
@@ -99,6 +101,13 @@ def configuration(members: dict[str, Any]) -> Configuration:
         str(members["NextPollConfigurationToken"]),
         float(members["NextPollIntervalInSeconds"]),
     )
+
+
+def invoked(members: dict[str, Any]) -> str | None:
+    """How the function of an Invoke answer failed, or None."""
+    if members["StatusCode"] not in _INVOKED:
+        raise ValueError(members["StatusCode"])
+    return members.get("FunctionError")
 
 
 def item(members: dict[str, Any]) -> str | None:

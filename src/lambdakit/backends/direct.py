@@ -10,23 +10,24 @@ from .credentials import CredentialProvider
 from .endpoints import endpoint, split_url
 from .http1 import ExchangeError, build_request
 from .operations import Operations
-from .retries import BASE_S, BASES_S, RETRY_AFTER, Retries
-from .signing import Signer, query_string
+from .retries import BASE_S, BASES_S, MAX_ATTEMPTS, RETRY_AFTER, Retries
+from .signing import Signer, query_string, quote
 from .transport import Transport
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from typing import Any
 
     from .._clock import Clock, Instant
     from .._settings import Settings
     from .endpoints import Endpoint
     from .http1 import Response
-    from .operations import Operation
     from .trust import Trust
+    from .wire import Operation, Written
 
 _REDIRECT = 300  # and above: no success
+_TRACE_SAFE = b"-=;:+&[]{}\"',"  # botocore.handlers.add_recursion_detection_header
 
 
 class DirectBackend(Operations):
@@ -109,12 +110,12 @@ class DirectBackend(Operations):
                 "give a region of AWS, set AWS_REGION, or leave the choice of the backend to lambdakit"
             )
         about: dict[str, Any] = {"service": service, "operation": operation.name, "name": name, "region": region}
-        query, body = operation.write(request)
-        base_s = BASES_S.get(service, BASE_S)
-        attempts = self._retries.setdefault((service, where.region), Retries(base_s=base_s)).begin()
+        written = operation.write(request)
+        retries = Retries(max_attempts=MAX_ATTEMPTS if operation.repeatable else 1, base_s=BASES_S.get(service, BASE_S))
+        attempts = self._retries.setdefault((service, where.region), retries).begin()
         while True:
             try:
-                response = self._send(where, operation, query, body)
+                response = self._send(where, operation, written)
             except ExchangeError as error:
                 left_s = self._budget()
                 delay_s = attempts.failed(left_s=left_s)
@@ -134,24 +135,25 @@ class DirectBackend(Operations):
                     code=code, status=response.status, retry_after=retry_after, left_s=self._budget()
                 )
                 if delay_s is None:
-                    raise _refusal(code, {} if operation.query else said, response, about)
+                    raise _refusal(code, {} if operation.hidden else said, response, about)
             self._sleep(delay_s)
 
-    def _send(self, where: Endpoint, operation: Operation, query: list[tuple[str, str]], body: bytes) -> Response:
+    def _send(self, where: Endpoint, operation: Operation, written: Written) -> Response:
         left_s = self._budget()
         if left_s is not None and left_s <= 0.0:
             what = f"{operation.service} {operation.name}"
             raise DeadlineExceededError(f"{what}: the invocation has too little time left for a request")
         credentials = self._credentials.get(timeout_s=left_s)
         wall_s, monotonic_s = self._clock.now()
-        path = where.target(operation.path)
+        path, query, headers, body = written
+        path = where.target(path)
         headers = self._signer.sign(
             credentials,
             method=operation.method,
             host=where.authority,
             path=path,
             query=query,
-            headers={"User-Agent": "lambdakit", **operation.headers},
+            headers={"User-Agent": "lambdakit", **headers, **_trace(operation, self._environ)},
             body=body,
             region=where.region,
             service=operation.signed_as,
@@ -162,10 +164,10 @@ class DirectBackend(Operations):
             (where.scheme, where.host, where.port),
             build_request(operation.method, target, headers, body),
             deadline=None if left_s is None else monotonic_s + left_s,
-            # All operations only read. A configuration's token serves once: if the request that was lost has used it
-            # up, the service refuses the second, and a new session tells the value; if it has not, nothing is lost.
-            # botocore sends it again, too.
-            resend=True,
+            read_timeout_s=operation.timeout_s,
+            # A configuration's token serves once: if the request that was lost has used it up, the service refuses the
+            # second, and a new session tells the value; if it has not, nothing is lost. botocore sends it again, too.
+            resend=operation.repeatable,
         )
 
     def _get(self, url: str, headers: dict[str, str], timeout_s: float) -> tuple[int, bytes]:
@@ -176,6 +178,14 @@ class DirectBackend(Operations):
             (scheme, host, port), request, deadline=monotonic_s + timeout_s, resend=True
         )
         return response.status, response.body
+
+
+def _trace(operation: Operation, environ: Mapping[str, str]) -> dict[str, str]:
+    """What Lambda knows a chain of functions by that invoke each other, to break one that has no end."""
+    trace = environ.get("_X_AMZN_TRACE_ID") if operation.service == "lambda" else None
+    if not trace or "AWS_LAMBDA_FUNCTION_NAME" not in environ:
+        return {}
+    return {"X-Amzn-Trace-Id": quote(trace, safe=_TRACE_SAFE)}
 
 
 def _no_answer(error: ExchangeError, about: dict[str, Any], left_s: float | None) -> Exception:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
-
 from ..exceptions import NotFoundError
-from .answers import base64, blob, configuration, document, first_token, item, parameter, plaintext, secret_value
+from .answers import blob, configuration, first_token, invoked, item, parameter, plaintext, secret_value
+from .wire import Operation, RestOperation
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -15,65 +14,10 @@ if TYPE_CHECKING:
     from ..exceptions import FetchError
     from . import Configuration, Parameter, Secret
     from .answers import Answer
-    from .http1 import Response
 
 _JSON_1_0, _JSON_1_1 = "application/x-amz-json-1.0", "application/x-amz-json-1.1"
 _MAX_PAGE = 10  # of GetParametersByPath: the service allows no more, and has no less by default
-
-
-class Operation:
-    """How one operation of a service stands on the wire: what botocore's ``service-2.json`` says of it.
-
-    Attributes:
-        service: the prefix of the service's endpoints, and botocore's name of it.
-        name: the operation.
-        path: where it is sent to.
-        signed_as: the service's name in a signature.
-        headers: what identifies it, and its media type.
-        query: members of the request that stand in the query, by their names there. Such a request is a GET, and its
-            answer stands in headers and body instead of in JSON.
-    """
-
-    __slots__ = ("headers", "name", "path", "query", "service", "signed_as")
-
-    def __init__(
-        self,
-        service: str,
-        name: str,
-        headers: dict[str, str],
-        *,
-        path: str = "/",
-        signed_as: str | None = None,
-        query: dict[str, str] | None = None,
-    ) -> None:
-        self.service = service
-        self.name = name
-        self.headers = headers
-        self.path = path
-        self.signed_as = signed_as or service
-        self.query = query
-
-    def __repr__(self) -> str:
-        """Service and name."""
-        return f"<Operation {self.service} {self.name}>"
-
-    @property
-    def method(self) -> str:
-        """The HTTP method."""
-        return "GET" if self.query else "POST"
-
-    def write(self, request: dict[str, Any]) -> tuple[list[tuple[str, str]], bytes]:
-        """The query and the body of a request."""
-        if self.query:
-            return [(self.query[member], value) for member, value in request.items()], b""
-        return [], json.dumps(request, default=base64).encode()
-
-    def members(self, response: Response) -> dict[str, Any]:
-        """The members of a successful response."""
-        if not self.query:
-            return document(response.body)
-        named = {member: response.headers[name] for member, name in _POLLED.items() if name in response.headers}
-        return {"Configuration": response.body, **named}
+_LAMBDA_LIMIT_S = 900.0  # no function runs longer
 
 
 def _aws_json(service: str, name: str, prefix: str, media_type: str = _JSON_1_1) -> Operation:
@@ -94,20 +38,34 @@ _START_CONFIGURATION_SESSION = Operation(
     path="/configurationsessions",
     signed_as="appconfig",
 )
-_GET_LATEST_CONFIGURATION = Operation(
+_GET_LATEST_CONFIGURATION = RestOperation(
     "appconfigdata",
     "GetLatestConfiguration",
-    {},
+    method="GET",
     path="/configuration",
     signed_as="appconfig",
     query={"ConfigurationToken": "configuration_token"},
+    hidden=True,  # the token
+    stream="Configuration",
+    told={
+        "NextPollConfigurationToken": "next-poll-configuration-token",
+        "NextPollIntervalInSeconds": "next-poll-interval-in-seconds",
+        "VersionLabel": "version-label",
+    },
 )
-# Headers of the answer to the last one, by member.
-_POLLED = {
-    "NextPollConfigurationToken": "next-poll-configuration-token",
-    "NextPollIntervalInSeconds": "next-poll-interval-in-seconds",
-    "VersionLabel": "version-label",
-}
+_INVOKE = RestOperation(
+    "lambda",
+    "Invoke",
+    path="/2015-03-31/functions/{FunctionName}/invocations",
+    labels=("FunctionName",),
+    query={"Qualifier": "Qualifier"},
+    fields={"InvocationType": "X-Amz-Invocation-Type"},
+    body="Payload",
+    stream="Payload",
+    told={"FunctionError": "x-amz-function-error"},
+    repeatable=False,
+    timeout_s=_LAMBDA_LIMIT_S,
+)
 
 
 class Operations:
@@ -198,3 +156,28 @@ class Operations:
         """Decrypt, with KMS."""
         request = {"CiphertextBlob": blob(ciphertext), "EncryptionContext": context}
         return self._call(_DECRYPT, name, None, request).read(plaintext)
+
+    def invoke(
+        self, function: str, payload: bytes, *, region: str | None, qualifier: str | None, wait: bool
+    ) -> str | None:
+        """Invoke of Lambda: at most one attempt.
+
+        Args:
+            function: its name.
+            payload: JSON.
+            region: where it is.
+            qualifier: the version or alias; None for the function as it is now.
+            wait: for the end of the invocation; False: Lambda has taken it, and may begin it a little later.
+
+        Returns:
+            Lambda's word for how the function failed, such as ``Unhandled``; None if it did not, or nobody waited.
+        """
+        request: dict[str, Any] = {
+            "FunctionName": function,
+            "InvocationType": "RequestResponse" if wait else "Event",
+            "Payload": payload,
+        }
+        if qualifier is not None:
+            request["Qualifier"] = qualifier
+        answer = self._call(_INVOKE, f"{function}:{qualifier}" if qualifier else function, region, request)
+        return answer.read(invoked)

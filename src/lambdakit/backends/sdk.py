@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from .._clients import Clients
     from .._clock import Instant
-    from .operations import Operation
+    from .wire import Operation
 
 
 class SdkBackend(Operations):
@@ -53,11 +53,11 @@ class SdkBackend(Operations):
         }
         what = f"{operation.service} {operation.name} of {name!r} in {about['region']}"
         # What stands in a URL is quoted by many of botocore's errors; a token among it is nobody's business.
-        quoted = bool(operation.query)
+        quoted = operation.hidden
         try:
             answer: dict[str, Any] = getattr(client, botocore.xform_name(operation.name))(**request)
-            if quoted:
-                answer["Configuration"] = answer["Configuration"].read()
+            if operation.stream is not None:
+                answer[operation.stream] = answer[operation.stream].read()
         except botocore.exceptions.ClientError as error:
             said, http = error.response.get("Error", {}), error.response.get("ResponseMetadata", {})
             raise service_error(

@@ -36,7 +36,7 @@ def lint(session: nox.Session) -> None:
 @nox.session
 def types(session: nox.Session) -> None:
     install(session, "types")
-    session.install("--quiet", "httpx", "nox", "pytest", "requests")  # whose types ours are made of
+    session.install("--quiet", "httpx", "nox", "pytest", "requests", "rich")  # whose types ours are made of
     session.run("mypy")
     session.run("basedpyright", "--pythonpath", str(Path(session.bin) / "python"))
 

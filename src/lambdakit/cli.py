@@ -1,0 +1,117 @@
+"""The command `lambdakit`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from . import __version__
+from .exceptions import ConfigurationError, LambdakitError, MissingDependencyError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+WRONG, FAILED, INTERRUPTED = 2, 1, 130
+
+_EPILOG = """examples:
+  lambdakit bench app.handler --task-root src --event event.json
+  lambdakit bench app.handler --memory 128,512,1769 --json bench.json
+  lambdakit bench app.handler --against app_new.handler --env TABLE=orders --env AWS_ENDPOINT_URL=http://127.0.0.1:5000
+
+exit codes: 0 measured, 1 the function failed, 2 an argument is wrong or a package is missing, 130 Ctrl-C
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command.
+
+    Args:
+        arguments: of the command line; None: this process's own.
+
+    Returns:
+        The exit code: 0, 1 if the function to measure failed, 2 if an argument is wrong or a package is missing,
+        130 after Ctrl-C.
+
+    Raises:
+        SystemExit: the command line cannot be parsed (with code 2), or asks for help or the version.
+    """
+    options = _parser().parse_args(arguments)
+    try:
+        return _bench(options)
+    except KeyboardInterrupt:
+        return _ended("interrupted; everything that was started has ended", INTERRUPTED)
+    except (ConfigurationError, MissingDependencyError) as error:
+        return _ended(str(error), WRONG)
+    except (LambdakitError, OSError) as error:
+        return _ended(str(error), FAILED)
+
+
+def _ended(message: str, code: int) -> int:
+    sys.stderr.write(f"lambdakit: {message}\n")
+    return code
+
+
+def _bench(given: argparse.Namespace) -> int:
+    from .lab.bench.options import checked
+
+    file: Path | None = given.json
+    if file is not None and not file.absolute().parent.is_dir():
+        raise ConfigurationError(f"--json {file} is not allowed; allowed: a file in a directory that exists")
+    options = checked(
+        given.handler,
+        event=given.event,
+        cold=given.cold,
+        warm=given.warm,
+        memory=given.memory,
+        against=given.against,
+        env=given.env,
+        task_root=given.task_root,
+        against_task_root=given.against_task_root,
+        timeout=given.timeout,
+        python=given.python,
+    )
+    from .lab.bench.run import run
+    from .lab.bench.show import show
+
+    content = run(options)
+    if file is not None:  # first: whoever closes the terminal has the figures all the same
+        file.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    show(content, sys.stdout)
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="lambdakit", description="Tools for functions on AWS Lambda.")
+    parser.add_argument("--version", action="version", version=f"lambdakit {__version__}")
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    bench = commands.add_parser(
+        "bench",
+        help="measure a function in a local Lambda",
+        description="Measure a function of yours in a local Lambda: INIT, first and warm invocations, memory, imports, "
+        "calls, connections, cost; and what lambdakit would change. Needs the extra lambdakit[lab].",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = bench.add_argument
+    add("handler", metavar="HANDLER", help="module.function, as it is configured in Lambda")
+    add("--event", metavar="FILE", help="the event, as JSON (default: {})")
+    add("--cold", metavar="N", default="20", help="environments, for each function and memory size (default: 20)")
+    add("--warm", metavar="N", default="200", help="warm invocations, spread over the environments (default: 200)")
+    add("--memory", metavar="MB,...", default="1769", help="memory sizes, 128 to 10240 (default: 1769, one core)")
+    add("--against", metavar="HANDLER", help="another function, measured in turn with it")
+    add(
+        "--env",
+        metavar="NAME=VALUE",
+        action="append",
+        default=[],
+        help="a variable; NAME alone: with this shell's value",
+    )
+    add("--task-root", metavar="DIR", default=".", help="where the code is (default: this directory)")
+    add("--against-task-root", metavar="DIR", help="where the code of --against is (default: the same)")
+    add("--timeout", metavar="S", default="30", help="time-out of an invocation in seconds (default: 30)")
+    add("--python", metavar="FILE", default=sys.executable, help="the interpreter of the function (default: this one)")
+    add("--json", metavar="FILE", type=Path, help="where all figures go")
+    return parser

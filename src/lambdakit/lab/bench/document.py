@@ -1,0 +1,206 @@
+"""What a run has found, as JSON; docs/bench-your-function.md describes it."""
+
+from __future__ import annotations
+
+import os
+import platform
+import time
+from functools import partial
+from statistics import fmean, median
+from typing import TYPE_CHECKING, Any
+
+from ... import __version__
+from . import advice, prices, stats
+from .trace import count
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from .caller import Reply
+    from .measure import Target, Trial
+    from .options import Options, Side
+    from .stats import Groups, Statistic
+    from .trace import Seen
+
+SCHEMA = 1  # raised when a reader of the older one would misunderstand
+P95_FROM = 20  # warm invocations: of fewer, one of them would be the figure
+P99_FROM = 100
+
+Trials = dict["Target", list["Trial"]]
+
+
+def document(
+    options: Options, trials: Trials, seen: Mapping[str, Seen], *, cpu_method: str, answers_equal: bool | None
+) -> dict[str, Any]:
+    """A whole run.
+
+    Args:
+        options: what was asked for; of the variables only the names go in.
+        trials: the timed environments.
+        seen: what was watched, by the label of the function.
+        cpu_method: how the lab made a CPU share of a memory size.
+        answers_equal: whether both functions gave the same first answer; None if there is one function.
+    """
+    from .._variables import python_version  # aiohttp, which may be missing: the lab says that better
+
+    return {
+        "schema": SCHEMA,
+        "lambdakit": __version__,
+        "ended": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        "machine": {
+            "architecture": platform.machine(),
+            "cores": os.cpu_count(),
+            "system": platform.system(),
+            "lab_cpu_method": cpu_method,
+        },
+        "options": {
+            "cold": options.cold,
+            "warm": options.warm_each * options.cold,
+            "memory_mb": list(options.memory_mb),
+            "timeout_s": options.timeout_s,
+            "python": options.python,
+            "python_version": python_version(options.python),
+            "environment": sorted(options.environment),
+        },
+        "prices": {"region": prices.REGION, "as_of": prices.AS_OF, "source": prices.SOURCE},
+        "answers_equal": answers_equal,
+        "rows": [row for memory_mb in options.memory_mb for row in _rows(options, trials, memory_mb)],
+        "series": {_name(target, what): series for target in trials for what, series in _series(trials[target])},
+        "figures": {"memory": [_point(target, trials[target]) for target in trials]},
+        "functions": [_function(side, seen[side.label]) for side in options.sides],
+    }
+
+
+def _groups(trials: Sequence[Trial], figure: Callable[[Trial], Sequence[float]]) -> list[list[float]]:
+    return [list(figure(trial)) for trial in trials]
+
+
+def _cold_ms(trial: Trial) -> list[float]:
+    return [(trial.first.init_ms or 0.0) + trial.first.duration_ms]
+
+
+def _warm_ms(trial: Trial) -> list[float]:
+    return [reply.duration_ms for reply in trial.warm]
+
+
+def _memory_mb(trial: Trial) -> list[float]:
+    return [max((reply.memory_mb for reply in _all(trial) if reply.memory_mb is not None), default=0.0)]
+
+
+def _all(trial: Trial) -> list[Reply]:
+    return [trial.first, *trial.warm]
+
+
+# A row of the table, with how many warm invocations it takes.
+_FIGURES: list[tuple[str, str, Callable[[Trial], Sequence[float]], Statistic, int]] = [
+    ("INIT", "ms", lambda trial: [trial.first.init_ms or 0.0], median, 0),
+    ("first invocation", "ms", lambda trial: [trial.first.duration_ms], median, 0),
+    ("cold start: INIT and first invocation", "ms", _cold_ms, median, 0),
+    ("warm p50", "ms", _warm_ms, median, 0),
+    ("warm p95", "ms", _warm_ms, partial(stats.percentile, share=0.95), P95_FROM),
+    ("warm p99", "ms", _warm_ms, partial(stats.percentile, share=0.99), P99_FROM),
+    ("memory used", "MB", _memory_mb, median, 0),
+]
+
+
+def _rows(options: Options, trials: Trials, memory_mb: int) -> list[dict[str, Any]]:
+    """The rows of one memory size."""
+    targets = [target for target in trials if target.memory_mb == memory_mb]
+    rows = []
+    for what, unit, figure, statistic, fewest in _FIGURES:
+        sides = [_groups(trials[target], figure) for target in targets]
+        if min(sum(map(len, groups)) for groups in sides) < fewest or not any(map(any, sides[0])):
+            continue  # too few for this figure, or this system does not tell it
+        labels = [side.label for side in options.sides]
+        rows.append({"memory_mb": memory_mb, "what": what, "unit": unit} | _compared(labels, sides, statistic))
+    return rows
+
+
+def _compared(labels: Sequence[str], sides: Sequence[Groups], statistic: Statistic) -> dict[str, Any]:
+    """The figures of a row, in the words of the suite: the control is the function, the treatment the other one."""
+    estimates = [stats.estimate(groups, statistic) for groups in sides]
+    positive = len(sides) > 1 and min(value for groups in sides for group in groups for value in group) > 0.0
+    ratio = stats.ratio(sides[0], sides[1], statistic) if positive else None
+    other = estimates[1] if len(sides) > 1 else None
+    return {
+        "control": labels[0],
+        "treatment": labels[1] if other else None,
+        "without": estimates[0].value,
+        "with": other.value if other else None,
+        "interval_without": _ends(estimates[0]),
+        "interval_with": _ends(other),
+        "ratio": ratio.value if ratio else None,
+        "ratio_low": ratio.low if ratio else None,
+        "ratio_high": ratio.high if ratio else None,
+        "verdict": stats.verdict(ratio) if ratio else None,
+        "stable": all(found.is_stable for found in estimates),
+    }
+
+
+def _ends(found: stats.Estimate | None) -> list[float] | None:
+    return None if found is None or found.low is None or found.high is None else [found.low, found.high]
+
+
+def _name(target: Target, what: str) -> str:
+    return f"{target.side.label}, {target.memory_mb} MB, {what}"
+
+
+def _series(trials: Sequence[Trial]) -> list[tuple[str, dict[str, Any]]]:
+    """Every value of every environment."""
+    figures: list[tuple[str, str, Callable[[Trial], Sequence[float]]]] = [
+        ("INIT", "ms", lambda trial: [trial.first.init_ms or 0.0]),
+        ("first", "ms", lambda trial: [trial.first.duration_ms]),
+        ("warm", "ms", _warm_ms),
+        ("memory", "MB", _memory_mb),
+        ("billed cold", "ms", lambda trial: [trial.first.billed_ms]),
+        ("billed warm", "ms", lambda trial: [reply.billed_ms for reply in trial.warm]),
+    ]
+    return [(name, {"unit": unit, "processes": _groups(trials, figure)}) for name, unit, figure in figures]
+
+
+def _point(target: Target, trials: Sequence[Trial]) -> dict[str, Any]:
+    """One memory size of one function, with what it costs."""
+    billed_warm_ms = fmean(reply.billed_ms for trial in trials for reply in trial.warm)
+    billed_cold_ms = fmean(trial.first.billed_ms for trial in trials)
+    return {
+        "memory_mb": target.memory_mb,
+        "side": target.side.label,
+        "cold_ms": median(value for trial in trials for value in _cold_ms(trial)),
+        "warm_ms": median(value for trial in trials for value in _warm_ms(trial)),
+        "billed_ms": billed_warm_ms,
+        "billed_cold_ms": billed_cold_ms,
+        "usd_per_million": prices.usd_per_million(billed_warm_ms, target.memory_mb),
+        "usd_per_million_cold": prices.usd_per_million(billed_cold_ms, target.memory_mb),
+    }
+
+
+def _function(side: Side, seen: Seen) -> dict[str, Any]:
+    """What one function was seen to do."""
+
+    def listed(kind: str, *keys: str) -> list[dict[str, Any]]:
+        groups = seen.grouped(kind, *keys)
+        return [dict(zip(keys, g.key, strict=True)) | g.times._asdict() | {"places": g.places} for g in groups]
+
+    return {
+        "name": side.label,
+        "handler": side.handler,
+        "warm_invocations": seen.warm,
+        "imports": [
+            {
+                "package": package.name,
+                "own_ms": package.own_ms,
+                "total_ms": package.total_ms,
+                "modules": package.modules,
+                "invocation": package.invocation,
+            }
+            for package in seen.packages
+        ],
+        "clients": listed("client", "service"),
+        "calls": listed("call", "service", "operation", "name"),
+        "requests": listed("request", "what", "host"),
+        "connections": listed("connection", "host", "port"),
+        "handshakes": count(seen.of("handshake"))._asdict(),
+        "loops": count(seen.of("loop"))._asdict(),
+        "unseen": [event["module"] for event in seen.of("unseen")],
+        "findings": [found._asdict() | {"docs": advice.DOCS + found.docs} for found in advice.findings(seen)],
+    }

@@ -1,0 +1,99 @@
+"""The timed part of a run: environments of all sides and memory sizes, in turn."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from .failures import FunctionFailedError, failure
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from .. import Lab
+    from .caller import Caller, Reply
+    from .options import Options, Side
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A function at a memory size, as it is deployed."""
+
+    name: str
+    side: Side
+    memory_mb: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trial:
+    """One environment.
+
+    Attributes:
+        first: its first invocation, with INIT.
+        warm: the others.
+    """
+
+    first: Reply
+    warm: Sequence[Reply]
+
+
+def deploy(lab: Lab, name: str, side: Side, options: Options, *, memory_mb: int, beside: Mapping[str, str]) -> Target:
+    """Deploy a function.
+
+    Args:
+        lab: where.
+        name: its name there.
+        side: the function.
+        options: of the run.
+        memory_mb: its memory size.
+        beside: variables beside those of the options.
+
+    Raises:
+        ConfigurationError: an argument is not what Lambda allows.
+    """
+    lab.deploy(
+        name,
+        side.handler,
+        task_root=side.task_root,
+        environment={**options.environment, **beside},
+        memory_mb=memory_mb,
+        timeout_s=options.timeout_s,
+        python=options.python,
+    )
+    return Target(name, side, memory_mb)
+
+
+def trial(lab: Lab, caller: Caller, target: Target, event: bytes, warm: int) -> Trial:
+    """One environment from INIT to its end: its first invocation, and `warm` more.
+
+    Raises:
+        ConfigurationError: there is no such module, or no such function in it.
+        FunctionFailedError: an invocation failed.
+    """
+    replies: list[Reply] = []
+    for number in range(1, warm + 2):
+        reply = caller.invoke(target.name, event)
+        if reply.failed:
+            raise failure(target.side, reply, memory_mb=target.memory_mb, number=number)
+        if (reply.init_ms is None) == (number == 1):
+            what = "its INIT took more than 10 s" if number == 1 else f"its environment ended after {number - 1}"
+            raise FunctionFailedError(f"{target.side.label} cannot be measured at {target.memory_mb} MB: {what}")
+        replies.append(reply)
+    lab.retire(target.name)  # the others have the machine to themselves
+    return Trial(first=replies[0], warm=replies[1:])
+
+
+def measure(
+    lab: Lab, caller: Caller, options: Options, targets: Sequence[Target], *, tick: Callable[[str], object]
+) -> dict[Target, list[Trial]]:
+    """All environments of all targets; the order is reversed in every other round, so that a slow minute hits all.
+
+    Raises:
+        FunctionFailedError: an invocation failed.
+    """
+    trials: dict[Target, list[Trial]] = {target: [] for target in targets}
+    for round_ in range(options.cold):
+        for target in targets if round_ % 2 == 0 else reversed(targets):
+            trials[target].append(trial(lab, caller, target, options.event, options.warm_each))
+            tick(f"{target.side.label}, {target.memory_mb} MB")
+    return trials

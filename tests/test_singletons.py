@@ -315,7 +315,7 @@ def test_a_thread_that_comes_late_does_not_check_again(server: Server, env: Envi
         return number[0]
 
     budget = Budget(clock=env.clock, invocation=lambda: None)
-    singletons = Singletons(clock=env.clock, budget=budget, memory=env.memory, epoch=epoch)
+    singletons = Singletons(clock=env.clock, budget=budget, memory=env.memory, epoch=epoch, max_idle_s=60.0)
     options = {"check_after": 0, "max_age": None, "close": None, "depends_on": None}
     database = Factory(server.connect, check=lambda c: c.ping(), **options)
     late = threading.Thread(target=singletons.get, args=(database,))

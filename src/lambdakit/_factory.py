@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
 KEEP, CHECK, BUILD = "keep", "check", "build"
 
-_IDLE_S = 60.0  # without a check: balancers and firewalls begin to forget connections after minutes, some after one
 _CLOSE_S = 1.0  # what a coroutine may take to close what is probably dead
 
 
@@ -57,13 +56,16 @@ class Factory:
         self._max_age_s = None if max_age is None else seconds("max_age", max_age)
         self._close = close
 
-    def due(self, built: Instant, used: Instant, now: Instant) -> str:
-        """What is to be done with an instance at its first use in an invocation: keep it, check it, build anew."""
+    def due(self, built: Instant, used: Instant, now: Instant, max_idle_s: float) -> str:
+        """What is to be done with an instance at its first use in an invocation: keep it, check it, build anew.
+
+        `max_idle_s` is for how long it may be idle where there is no check.
+        """
         if self._max_age_s is not None and age_s(built, now) >= self._max_age_s:
             return BUILD
         idle_s = age_s(used, now)
         if self.check is None:
-            return BUILD if idle_s >= _IDLE_S else KEEP
+            return BUILD if idle_s >= max_idle_s else KEEP
         return CHECK if idle_s >= self._check_after_s else KEEP
 
     async def build(self) -> Any:

@@ -91,6 +91,7 @@ class Kept(HTTPConnection):
 
     def _new_conn(self) -> socket.socket:
         # As urllib3 has it, but for the budget, which is of all addresses of the host together.
+        self.terms.check(self.host)  # nothing bounds the resolution of a name, so it does not begin
         try:
             found = socket.getaddrinfo(self._dns_host.strip("[]"), self.port, allowed_gai_family(), socket.SOCK_STREAM)
         except socket.gaierror as error:

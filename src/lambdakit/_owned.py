@@ -125,7 +125,13 @@ class Owned:
         def make() -> Singletons:
             from ._singletons import Singletons  # 0.3 ms
 
-            return Singletons(clock=self._clock, budget=self._budget, memory=self.memory, epoch=self._epoch)
+            return Singletons(
+                clock=self._clock,
+                budget=self._budget,
+                memory=self.memory,
+                epoch=self._epoch,
+                max_idle_s=self._settings.max_unused_s,
+            )
 
         return self._part("singletons", make)
 

@@ -95,7 +95,7 @@ def recheck(singletons: Singletons, budget: Budget, now: Instant) -> None:
         left_s = budget()
         if left_s is not None and left_s <= 0.0:
             return
-        if not held.versions and factory.due(held.built, held.used, now) == KEEP:
+        if not held.versions and singletons.due(held, now) == KEEP:
             continue
         try:
             if held.loop is None:

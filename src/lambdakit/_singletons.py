@@ -48,15 +48,19 @@ class Singletons:
         budget: seconds that I/O may take now.
         memory: where the values are that instances depend on.
         epoch: a number that changes with each invocation.
+        max_idle_s: after how long without a use what has no check is built anew.
     """
 
-    __slots__ = ("_budget", "_clock", "_epoch", "_flights", "_held", "_lock", "_memory")
+    __slots__ = ("_budget", "_clock", "_epoch", "_flights", "_held", "_lock", "_max_idle_s", "_memory")
 
-    def __init__(self, *, clock: Clock, budget: Budget, memory: Memory, epoch: Callable[[], int]) -> None:
+    def __init__(
+        self, *, clock: Clock, budget: Budget, memory: Memory, epoch: Callable[[], int], max_idle_s: float
+    ) -> None:
         self._clock = clock
         self._budget = budget
         self._memory = memory
         self._epoch = epoch
+        self._max_idle_s = max_idle_s
         self._start()
 
     def _start(self) -> None:
@@ -115,7 +119,7 @@ class Singletons:
         self._look(factory, needed=held is None)
         now = self._clock.now()
         if held is not None:
-            due = BUILD if self._changed(held) else factory.due(held.built, held.used, now)
+            due = self.due(held, now)
             if due == KEEP or (due == CHECK and await self._passes(held)):
                 held.used, held.epoch = now, epoch
                 return held
@@ -159,6 +163,12 @@ class Singletons:
             for key in released:
                 del self._held[key]
         return [*released.values()]
+
+    def due(self, held: Held, now: Instant) -> str:
+        """What is to be done with an instance now: KEEP it, CHECK it, BUILD a new one."""
+        if self._changed(held):
+            return BUILD
+        return held.factory.due(held.built, held.used, now, self._max_idle_s)
 
     def held(self) -> list[Held]:
         """What there is, in the order of building."""

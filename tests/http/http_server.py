@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import trustme
 
@@ -84,9 +84,10 @@ class RunningContext(FakeContext):
 class _Connection:
     """One connection, and the thread that serves it."""
 
-    def __init__(self, server: KeepingServer, sock: socket.socket) -> None:
+    def __init__(self, server: KeepingServer, sock: socket.socket, number: int) -> None:
         self._server = server
         self._sock = sock
+        self._number = number
         self._told, self._tell = socket.socketpair()
         self._doom = ""
         self.done = threading.Event()
@@ -116,9 +117,11 @@ class _Connection:
     def _step(self) -> bool:
         waiting = [self._told] if self._doom == "silent" else [self._told, self._sock]
         if self._doom == "silent" or not (isinstance(self._sock, ssl.SSLSocket) and self._sock.pending()):
-            ready, _, _ = select.select(waiting, [], [], PATIENCE_S)
+            ready, _, _ = select.select(waiting, [], [], PATIENCE_S if self._doom else self._server.idle_s)
             if self._told in ready:
                 return self._suffer(self._told.recv(16).decode().strip())
+            if not ready:
+                return not self._doom and self._suffer(self._server.idle_kind)
         return self._exchange()
 
     def _suffer(self, kind: str) -> bool:
@@ -150,6 +153,7 @@ class _Connection:
             body += self._sock.recv(65536)
         with self._server.lock:
             self._server.requests.append((head, body))
+            self._server.numbers.append(self._number)
         if self._doom == "closed":
             return False
         answer = self._server.answer(head, body)
@@ -165,17 +169,30 @@ class KeepingServer:
     Args:
         context: the server's side of TLS; None for plain TCP.
         answer: see `Answer`.
+        idle_s: seconds of idleness after which a connection suffers `idle_kind`.
+        idle_kind: one of `KINDS`, but for the last two, which are about the whole server.
 
     Attributes:
         requests: heads and bodies, as they came.
+        numbers: of the connection that each of them came over, from 1.
         connections: how many were accepted.
     """
 
-    def __init__(self, context: ssl.SSLContext | None = None, answer: Answer = lambda head, body: OK) -> None:
+    def __init__(
+        self,
+        context: ssl.SSLContext | None = None,
+        answer: Answer = lambda head, body: OK,
+        *,
+        idle_s: float = PATIENCE_S,
+        idle_kind: str = "fin",
+    ) -> None:
         self.context = context
         self.answer = answer
+        self.idle_s = idle_s
+        self.idle_kind = idle_kind
         self.lock = threading.Lock()
         self.requests: list[tuple[bytes, bytes]] = []
+        self.numbers: list[int] = []
         self.connections = 0
         self._open: list[_Connection] = []
         self._listen(0)
@@ -184,6 +201,12 @@ class KeepingServer:
     def url(self) -> str:
         """Where it is reached."""
         return f"{'http' if self.context is None else 'https'}://127.0.0.1:{self.port}"
+
+    @property
+    def has_given_up(self) -> bool:
+        """Whether every connection has suffered what it had to."""
+        with self.lock:
+            return all(connection.done.is_set() for connection in self._open)
 
     def _listen(self, port: int) -> None:
         self._listener = socket.create_server(("127.0.0.1", port), backlog=128)
@@ -200,7 +223,7 @@ class KeepingServer:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             with self.lock:
                 self.connections += 1
-                self._open.append(_Connection(self, sock))
+                self._open.append(_Connection(self, sock, self.connections))
 
     def hurt(self, kind: str, context: ssl.SSLContext | None = None) -> None:
         """Every connection that stands suffers this fault; `context` is the next certificate."""
@@ -233,9 +256,11 @@ class KeepingServer:
 
 
 @contextlib.contextmanager
-def keeping(context: ssl.SSLContext | None = None, answer: Answer = lambda head, body: OK) -> Iterator[KeepingServer]:
+def keeping(
+    context: ssl.SSLContext | None = None, answer: Answer = lambda head, body: OK, **options: Any
+) -> Iterator[KeepingServer]:
     """A server for the length of a block."""
-    server = KeepingServer(context, answer)
+    server = KeepingServer(context, answer, **options)
     try:
         yield server
     finally:

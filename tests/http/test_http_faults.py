@@ -64,7 +64,7 @@ WAITS = {
     ("silent", CONTROLS[1]): "after 60 s",
     ("frozen", CONTROLS[1]): "after 60 s",
 }
-WAIT_S = 0.3  # what all of them are told to wait here
+WAIT_S = 0.3  # what they are told to wait here where nothing comes
 BOUND_S = 5.0  # for one request, whatever happens
 
 ERRORS = (urllib3.exceptions.HTTPError, requests.RequestException, httpx.HTTPError, botocore.exceptions.BotoCoreError)
@@ -103,40 +103,41 @@ def written(page: str) -> str:
     return f"{before}{BEGIN}\n{table()}\n{END}{after}"
 
 
-Send = Callable[[str], object]
+Send = Callable[[str, float], object]
 
 
 @contextlib.contextmanager
-def _sender(front: str, url: str, root: Path) -> Iterator[Send]:
-    """What sends a request of a method, and raises if there is no value."""
-    wait = (2.0, WAIT_S)
-    options: Any = {"endpoint_url": url, "config": Config(read_timeout=WAIT_S)}
+def _sender(front: str, url: str, root: Path, sdk_wait_s: float) -> Iterator[Send]:
+    """What sends a request of a method, waits so many seconds, and raises if there is no value.
+
+    SDK clients wait `sdk_wait_s`, for each response: they are told when they are made.
+    """
+    options: Any = {"endpoint_url": url, "config": Config(read_timeout=sdk_wait_s)}
     if front == OURS[0]:
-        yield lambda method: http.request(method, url, timeout=wait).data
+        yield lambda method, wait_s: http.request(method, url, timeout=wait_s).data
     elif front == OURS[1]:
-        yield lambda method: http.requests_session().request(method, url, timeout=wait).content
+        yield lambda method, wait_s: http.requests_session().request(method, url, timeout=wait_s).content
     elif front == OURS[2]:
-        yield lambda method: http.httpx_client().request(method, url, timeout=WAIT_S).content
+        yield lambda method, wait_s: http.httpx_client().request(method, url, timeout=wait_s).content
     elif front == OURS[3]:
-        loop = asyncio.new_event_loop()
-        yield (
-            lambda method: (
-                loop.run_until_complete(
-                    lambdakit.http.httpx_async_client().request(method, url, timeout=WAIT_S)
-                ).content
+        with contextlib.closing(asyncio.new_event_loop()) as loop:
+            yield (
+                lambda method, wait_s: (
+                    loop.run_until_complete(
+                        lambdakit.http.httpx_async_client().request(method, url, timeout=wait_s)
+                    ).content
+                )
             )
-        )
-        lambdakit.environment().pools.close()
-        loop.close()
+            lambdakit.environment().pools.close()
     elif front == SDK:
         client = lambdakit.client("apigateway", **options)
-        yield lambda method: client.get_account() if method == "GET" else client.create_api_key()
+        yield lambda method, _: client.get_account() if method == "GET" else client.create_api_key()
     elif front == CONTROLS[0]:
         with requests.Session() as session:
-            yield lambda method: session.request(method, url, timeout=wait).content
+            yield lambda method, wait_s: session.request(method, url, timeout=wait_s).content
     else:
         plain = boto3.session.Session().client("apigateway", **options, verify=str(root))
-        yield lambda method: plain.get_account() if method == "GET" else plain.create_api_key()
+        yield lambda method, _: plain.get_account() if method == "GET" else plain.create_api_key()
         plain.close()
 
 
@@ -159,12 +160,14 @@ def env(clock: RunningClock) -> Iterator[Environment]:  # type: ignore[override]
     env.close()
 
 
-def _round(env: Environment, server: KeepingServer, send: Send, method: str) -> tuple[str, float]:
+def _round(
+    env: Environment, server: KeepingServer, send: Send, method: str, wait_s: float = BOUND_S
+) -> tuple[str, float]:
     """One invocation that sends one request: what came of it, and after how many seconds."""
     before, began_s = len(server.requests), time.monotonic()
     invocation = env.begin(RunningContext(remaining_s=60))
     try:
-        send(method)
+        send(method, wait_s)
     except ERRORS:
         outcome = ERROR
     else:
@@ -179,11 +182,20 @@ def _round(env: Environment, server: KeepingServer, send: Send, method: str) -> 
 
 
 def _rounds(
-    count: int, fault: str, front: str, env: Environment, clock: RunningClock, certs: Keys, server: Any
+    count: int,
+    fault: str,
+    front: str,
+    env: Environment,
+    clock: RunningClock,
+    certs: Keys,
+    server: KeepingServer,
+    sdk_wait_s: float,
 ) -> None:
     certificates = certs.valid, certs.other
+    waits = (fault, OURS[0] if front in OURS else front) in WAITS
     took_s: list[float] = []
-    with _sender(front, server.url, certs.root) as send:
+    # Nobody is impatient where an answer comes: the machine may be slow, and what came late would be sent again.
+    with _sender(front, server.url, certs.root, sdk_wait_s if waits else BOUND_S) as send:
         for method in METHODS * count:
             assert _round(env, server, send, method)[0] == VALUE
             kept = server.connections
@@ -191,11 +203,11 @@ def _rounds(
             assert server.connections == kept  # it was kept: what follows is about a kept connection
             server.hurt("silent" if fault == "frozen" else fault, certificates[server.context is certs.valid])
             clock.suspend(60.0 if fault == "frozen" else 0.0)
-            outcome, seconds = _round(env, server, send, method)
+            outcome, seconds = _round(env, server, send, method, WAIT_S if waits else BOUND_S)
             assert outcome == law(fault, method, front), method
             took_s.append(seconds)
-    # The least: this machine may be slow once, but nobody waits for what does not come.
-    assert (min(took_s) >= WAIT_S) == ((fault, OURS[0] if front in OURS else front) in WAITS)
+    # Elsewhere nobody has waited for what does not come: that takes `BOUND_S`, which is too long for a round.
+    assert not waits or min(took_s) >= WAIT_S
 
 
 @pytest.fixture
@@ -230,7 +242,7 @@ def test_a_fault_between_two_requests(
     server: KeepingServer,
 ) -> None:
     """As the table has it, GET and POST, time after time; a POST never reaches the server twice on our fronts."""
-    _rounds(3, fault, front, env, clock, certs, server)
+    _rounds(3, fault, front, env, clock, certs, server, WAIT_S)
 
 
 @pytest.mark.soak
@@ -245,8 +257,8 @@ def test_a_hundred_faults(
     certs: Keys,
     server: KeepingServer,
 ) -> None:
-    """The same a hundred times."""
-    _rounds(100, fault, front, env, clock, certs, server)
+    """The same a hundred times, on a machine that may do much else meanwhile."""
+    _rounds(100, fault, front, env, clock, certs, server, 1.0)
 
 
 def test_post_is_sent_once_on_our_fronts() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import pytest
@@ -66,7 +67,7 @@ def said(caplog: pytest.LogCaptureFixture) -> list[str]:
 def test_what_was_fetched_just_now_is_not_fetched_again(
     warm: Environment, clock: ManualClock, backend: MemoryBackend, age_s: float, calls: int
 ) -> None:
-    """It would be kept hardly longer, even if its ttl ends before the next ping: a tenth of the ttl has to be gained."""
+    """It would be kept hardly longer, even if its ttl ends before the next ping: a tenth of it has to be gained."""
     lambdakit.get_secret("a")
     clock.suspend(age_s)
     backend.calls.clear()
@@ -469,7 +470,7 @@ def test_a_hook_that_is_a_coroutine_is_told(warm: Environment, caplog: pytest.Lo
 
     async def hook() -> None: ...
 
-    ping(on_ping=lambda: hook())
+    ping(on_ping=partial(hook))
     assert said(caplog) == [
         "on_ping returned a coroutine, which nobody awaits: give a function that is not `async def`"
     ]

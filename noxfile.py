@@ -1,4 +1,4 @@
-"""Sessions: lint, types, tests (what CI runs), soak (long rounds, every Python), bench, docs."""
+"""Sessions: lint, types, tests (what CI runs), soak (long rounds, every Python), guard, bench, docs."""
 
 from __future__ import annotations
 
@@ -57,6 +57,14 @@ def soak(session: nox.Session) -> None:
     install(session, "tests")
     processes = ["-n", "3", "--dist", "loadfile"]  # of two cores a third is spent waiting
     session.run("python", "-m", "pytest", *processes, *session.posargs, env=CLEAN | {"HYPOTHESIS_PROFILE": "soak"})
+
+
+@nox.session(python=PYTHONS)
+def guard(session: nox.Session) -> None:
+    """Write down anew, on purpose, what lambdakit costs in modules, calls, instructions and memory."""
+    install(session)
+    session.install("--quiet", "trustme")
+    session.run("python", "tests/guard.py", "--renew", env=CLEAN)
 
 
 @nox.session

@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
 import time
-from dataclasses import replace
-from pathlib import Path
-from typing import TYPE_CHECKING
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
 
-from . import machine, results, table
-from .effect import Measured
-from .effects import EFFECTS, LONG
-from .processes import ROOT, ProcessFailedError
+from . import aws, machine, memory, options, results, table
+from .effects import EFFECTS
+from .processes import ProcessFailedError
 from .run import FULL, QUICK, NotMeasuredError, Run
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    import argparse
+    from collections.abc import Iterator, Mapping, Sequence
 
     from .effect import Effect
     from .run import Size
-
-LATEST = ROOT / "benchmarks" / "results" / "latest.json"
 
 
 def main(
@@ -35,81 +32,104 @@ def main(
         size: how much is measured; None: what the arguments say.
 
     Returns:
-        0, or 1 if it could not be verified that the work was done. A claim that does not hold is shown, and is no
-        failure: a figure is a finding.
+        0, or 1 if it could not be verified that the work was done, or 2 if there is no such target, or it could not be
+        left as it was. A claim that does not hold is shown, and is no failure: a figure is a finding.
 
     Raises:
         SystemExit: the arguments are wrong (with code 2), or ask for help.
     """
-    parser = _parser(effects)
-    options = parser.parse_args(arguments)
-    unknown = [name for name in options.effects if name not in effects]
-    if unknown:
-        parser.error(f"unknown effect {', '.join(map(repr, unknown))}; there are: {', '.join(effects)}")
-    left_out = [name for name in effects if name in LONG and options.quick and not options.effects]
-    wanted = options.effects or [name for name in effects if name not in left_out]
-    chosen = [effects[name] for name in effects if name in wanted]
+    asked = options.parse(arguments, effects)
+    try:
+        with _on_target(asked, effects) as effects_there:
+            return _run(asked, effects_there, size)
+    except aws.TargetError as error:
+        print(f"python -m benchmarks: {error}", file=sys.stderr)
+        return 2
+
+
+@contextmanager
+def _on_target(asked: argparse.Namespace, effects: Mapping[str, Effect]) -> Iterator[Mapping[str, Effect]]:
+    """The effects as they are measured where the functions are."""
+    if asked.stack is None:
+        yield effects
+        return
+    with aws.Stack(asked.stack) as stack:
+        yield aws.on(stack, effects)
+
+
+def _run(asked: argparse.Namespace, effects: Mapping[str, Effect], size: Size | None) -> int:
+    """Measure, write, show; the exit code."""
+    started = datetime.now(UTC).isoformat(timespec="seconds")
+    began_s = time.monotonic()
     described = machine.describe()
-    with table.progress() as bar:
-        task = bar.add_task("benchmarks")
-
-        def tick() -> None:
-            bar.advance(task)
-            bar.refresh()
-
-        with Run(size or (QUICK if options.quick else FULL), tick=tick) as run:
-            bar.update(task, total=sum(effect.steps(run) for effect in chosen))
-            outcomes = []
-            for effect in chosen:
-                bar.update(task, description=effect.name, refresh=True)
-                outcomes.append(_outcome(effect, run))
-            described["lab_cpu_method"] = run.cpu_method
-    content = results.document(outcomes, mode="quick" if options.quick else "full", machine=described)
-    results.write(options.json, content)
+    outcomes, calibration, cpu_method = _measure(asked, effects, size or (FULL if asked.full else QUICK))
+    content = results.document(
+        outcomes,
+        mode="full" if asked.full else "quick",
+        target=asked.target,
+        machine=described | {"lab_cpu_method": cpu_method},
+        started=started,
+        took_s=time.monotonic() - began_s,
+        calibration=calibration,
+        broken=asked.broken,
+    )
+    results.write(asked.json, content)
     table.show(content)
-    for outcome in outcomes:
-        if outcome.measured and "not measured" in outcome.measured.evidence:
-            print(f"{outcome.effect.name}: not measured: {outcome.measured.evidence['not measured']}")
-    if left_out:
-        print(f"Left out of a quick run, name them to have them: {', '.join(left_out)}")
+    print(f"All figures: {asked.json}")
+    _report(asked, content)
+    if asked.left_out:
+        print(f"Left out of a quick run, name them to have them: {', '.join(asked.left_out)}")
     failures = [failure for outcome in outcomes for failure in outcome.failures]
     for failure in failures:
         print(failure, file=sys.stderr)
     return 1 if failures else 0
 
 
-def _parser(effects: Mapping[str, Effect]) -> argparse.ArgumentParser:
-    listed = "\n".join(f"  {name:18} {effect.question}" for name, effect in effects.items())
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks",
-        description="Measure what lambdakit is worth, cold and warm, on servers that start and stop by themselves.",
-        epilog=f"effects:\n{listed}",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("effects", nargs="*", metavar="EFFECT", help="default: all; with --quick, all that are quick")
-    parser.add_argument("--quick", action="store_true", help="fewer processes; ends within 90 s on two cores")
-    parser.add_argument(
-        "--json",
-        type=Path,
-        default=LATEST,
-        metavar="FILE",
-        help="where all figures go (benchmarks/results/latest.json)",
-    )
-    return parser
+def _measure(
+    asked: argparse.Namespace, effects: Mapping[str, Effect], size: Size
+) -> tuple[list[results.Outcome], list[dict[str, Any]], str | None]:
+    """Each effect, then whether the lab gave the CPU shares that it was asked for, and by what means."""
+    chosen = [effects[name] for name in asked.effects]
+    with table.progress() as bar:
+        task = bar.add_task("benchmarks", total=None)
+
+        def tick() -> None:
+            bar.advance(task)
+            bar.refresh()
+
+        def more(steps: int) -> None:
+            bar.update(task, total=(bar.tasks[0].total or 0.0) + steps)
+
+        with Run(size, tick=tick, more=more, peers=asked.peers, memory=asked.memory, broken=asked.broken) as run:
+            bar.update(task, total=sum(effect.steps(run) for effect in chosen))
+            outcomes = []
+            for effect in chosen:
+                bar.update(task, description=effect.name, refresh=True)
+                outcomes.append(_outcome(effect, run))
+            return outcomes, memory.calibration(run), run.cpu_method
 
 
 def _outcome(effect: Effect, run: Run) -> results.Outcome:
     """Measure, then verify; an effect that cannot be measured does not keep the others from it."""
-    started = time.perf_counter()
+    started = time.monotonic()
     try:
         measured = effect.measure(run)
     except ProcessFailedError as error:
-        return results.Outcome(effect=effect, measured=None, error=str(error), took_s=time.perf_counter() - started)
+        return results.Outcome(effect=effect, measured=None, error=str(error), took_s=time.monotonic() - started)
     except NotMeasuredError as error:
-        nothing = Measured(series={}, evidence={"not measured": str(error)})
-        return results.Outcome(effect=replace(effect, rows=()), measured=nothing)
-    checks = effect.verify(measured)
-    # A smaller run leaves out some of what a larger one measures.
-    rows = tuple(row for row in effect.rows if {row.control, row.treatment} <= measured.series.keys())
-    took_s = time.perf_counter() - started
-    return results.Outcome(effect=replace(effect, rows=rows), measured=measured, checks=checks, took_s=took_s)
+        return results.Outcome(effect=effect, measured=None, not_measured=str(error))
+    took_s = time.monotonic() - started
+    return results.Outcome(effect=effect, measured=measured, checks=effect.verify(measured), took_s=took_s)
+
+
+def _report(asked: argparse.Namespace, content: dict[str, Any]) -> None:
+    """The page, and what has changed."""
+    if asked.html is None and asked.old is None:
+        return
+    from . import report  # it brings matplotlib: nothing that is measured may share its memory
+
+    if asked.html is not None:
+        report.write_html(content, asked.html)
+        print(f"The page: {asked.html}")
+    if asked.old is not None:
+        print(report.compare_text(asked.old, content))

@@ -1,4 +1,4 @@
-"""One fresh process of an import: what a module adds to a process that has the runtime client already."""
+"""One fresh process of an import: what modules add to a process that has the runtime client already."""
 
 import json
 import sys
@@ -8,7 +8,8 @@ import awslambdaric.bootstrap  # noqa: F401 - what Lambda's own process has load
 
 before = frozenset(sys.modules)
 cpu_ns, wall_ns = time.process_time_ns(), time.perf_counter_ns()
-__import__(sys.argv[1])
+for name in sys.argv[1:]:
+    __import__(name)
 wall_ns, cpu_ns = time.perf_counter_ns() - wall_ns, time.process_time_ns() - cpu_ns
 
 after = [name for name in sys.modules if name not in before]
@@ -19,7 +20,8 @@ print(
         {
             "wall_ms": wall_ns / 1e6,
             "cpu_ms": cpu_ns / 1e6,
-            "modules": after,
+            "new": [name in after for name in sys.argv[1:]],
+            "modules": len(after),
             "third_party": sorted(packages - sys.stdlib_module_names - {"lambdakit"}),
             "third_party_modules": sum(
                 name.partition(".")[0] not in sys.stdlib_module_names | {"lambdakit"} for name in after

@@ -131,4 +131,5 @@ def main() -> None:
     print(json.dumps({"value": value, "sdk": sdk, **figures}))
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -17,6 +17,16 @@ def lambdakit() -> Callable[[], Any]:
     return lambda: lambdakit.get_secret(NAME)
 
 
+def lonely() -> Callable[[], Any]:
+    """The same, broken: each thread has an environment of its own, so none waits for another's flight."""
+    import lambdakit
+
+    def get() -> Any:
+        return lambdakit.Environment().memory.values.get_secret(NAME, *[None] * 7, False)
+
+    return get
+
+
 def boto3() -> Callable[[], Any]:
     """One client for all threads, which it is safe to share; no cache."""
     import boto3
@@ -43,7 +53,13 @@ def caching() -> Callable[[], Any]:
     return lambda: cache.get_secret_string(NAME)
 
 
-WAYS = {"lambdakit": lambdakit, "boto3": boto3, "Powertools": powertools, "aws_secretsmanager_caching": caching}
+WAYS = {
+    "lambdakit": lambdakit,
+    "lambdakit, each thread by itself": lonely,
+    "boto3": boto3,
+    "Powertools": powertools,
+    "aws_secretsmanager_caching": caching,
+}
 
 
 def crowd(get: Callable[[], Any], size: int) -> dict[str, Any]:

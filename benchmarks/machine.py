@@ -6,27 +6,25 @@ import os
 import platform
 import sys
 from datetime import UTC, datetime
-from importlib import metadata
 from pathlib import Path
 from typing import Any
+
+from . import peers
 
 PACKAGES = (
     "lambdakit",
     "awslambdaric",
-    "boto3",
     "botocore",
-    "aws-lambda-powertools",
-    "aws-secretsmanager-caching",
     "cachetools",
-    "urllib3",
-    "requests",
-    "httpx",
+    "wrapt",
     "psycopg",
     "pgserver",
-    "wrapt",
     "aiohttp",
     "moto",
     "werkzeug",
+    "pyperf",
+    "simpy",
+    *peers.PEERS.values(),
 )
 
 
@@ -46,7 +44,7 @@ def describe() -> dict[str, Any]:
         "python_compiler": platform.python_compiler(),
         "gil": getattr(sys, "_is_gil_enabled", lambda: True)(),
         "load_average": list(os.getloadavg()),
-        "packages": {name: _version(name) for name in PACKAGES},
+        "packages": {name: peers.version(name) for name in PACKAGES},
     }
 
 
@@ -63,11 +61,4 @@ def _memory_mb() -> int | None:
     try:
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2**20
     except (ValueError, OSError):
-        return None
-
-
-def _version(name: str) -> str | None:
-    try:
-        return metadata.version(name)
-    except metadata.PackageNotFoundError:
         return None

@@ -6,14 +6,14 @@ import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from . import stats
+from . import peers, sampling, stats
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from .effect import Check, Effect, Measured, Row
 
-SCHEMA = 1  # raised when a reader of the older one would misunderstand
+SCHEMA = 2  # raised when a reader of the older one would misunderstand
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -21,9 +21,10 @@ class Outcome:
     """One effect after its run.
 
     Attributes:
-        measured: None if it could not be measured.
+        measured: None if there are no figures.
         checks: its verifications.
-        error: why it could not be measured.
+        error: why it could not be measured, which is a failure.
+        not_measured: why there was nothing to measure it with here, which is none.
         took_s: how long it took.
     """
 
@@ -31,7 +32,17 @@ class Outcome:
     measured: Measured | None
     checks: list[Check] = field(default_factory=list)
     error: str | None = None
+    not_measured: str | None = None
     took_s: float = 0.0
+
+    @property
+    def rows(self) -> tuple[Row, ...]:
+        """Those whose series were measured: a smaller run leaves out some of what a larger one has."""
+        if self.measured is None:
+            return ()
+        there = self.measured.series.keys()
+        given = self.effect.rows + self.measured.rows
+        return tuple(row for row in given if {row.control, row.treatment} <= there)
 
     @property
     def failures(self) -> list[str]:
@@ -48,20 +59,29 @@ class Outcome:
 def row_figures(row: Row, measured: Measured) -> dict[str, Any]:
     """One row of the table in figures."""
     control, treatment = measured.series[row.control], measured.series[row.treatment]
-    positive = min(*control.values, *treatment.values) > 0
-    ratio, low, high = stats.ratio_interval(control.values, treatment.values) if positive else (None, None, None)
+    ratio, low, high = None, None, None
+    if min(*control.values, *treatment.values) > 0:
+        ratio, low, high = stats.ratio_interval(control.values, treatment.values)
+        verdict = stats.verdict(low, high)
+    else:
+        verdict = stats.verdict_of_medians(control.interval, treatment.interval)
     return {
         "what": row.what,
         "unit": treatment.unit,
         "control": row.control,
         "treatment": row.treatment,
+        "peer": row.peer,
         "without": control.median,
         "with": treatment.median,
+        "interval_without": [*control.interval],
+        "interval_with": [*treatment.interval],
         "difference": treatment.median - control.median,
         "as_difference": row.as_difference,
         "ratio": ratio,
         "ratio_low": low,
         "ratio_high": high,
+        "verdict": verdict,
+        "stable": sampling.stable(control, treatment),
         "spread_without_pct": stats.spread_pct(control.values),
         "spread_with_pct": stats.spread_pct(treatment.values),
         "claims": [{"text": claim.text, "held": claim.holds(control, treatment)} for claim in row.claims],
@@ -74,24 +94,45 @@ def effect_figures(outcome: Outcome) -> dict[str, Any]:
     return {
         "name": effect.name,
         "question": effect.question,
+        "group": effect.group,
+        "claim": effect.claim,
         "took_s": outcome.took_s,
         "error": outcome.error,
-        "rows": [row_figures(row, measured) for row in effect.rows] if measured else [],
+        "not_measured": outcome.not_measured,
+        "rows": [row_figures(row, measured) for row in outcome.rows] if measured else [],
         "series": {
             name: {"unit": series.unit, "median": series.median, "processes": [list(p) for p in series.processes]}
             for name, series in (measured.series if measured else {}).items()
         },
+        "figures": measured.figures if measured else {},
+        "pyperf": measured.pyperf if measured else None,
         "evidence": measured.evidence if measured else {},
         "checks": [{"what": check.what, "passed": check.passed, "found": check.found} for check in outcome.checks],
     }
 
 
-def document(outcomes: list[Outcome], *, mode: str, machine: dict[str, Any]) -> dict[str, Any]:
+def document(
+    outcomes: list[Outcome],
+    *,
+    mode: str,
+    target: str,
+    machine: dict[str, Any],
+    started: str,
+    took_s: float,
+    calibration: list[dict[str, Any]],
+    broken: bool,
+) -> dict[str, Any]:
     """A whole run."""
     return {
         "schema": SCHEMA,
         "mode": mode,
+        "target": target,
+        "broken": broken,
+        "started": started,
+        "took_s": took_s,
         "machine": machine,
+        "calibration": calibration,
+        "peers": peers.document(outcomes),
         "effects": [effect_figures(outcome) for outcome in outcomes],
     }
 
@@ -102,3 +143,17 @@ def write(path: Path, content: dict[str, Any]) -> None:
     part = path.with_name(f"{path.name}.part")
     part.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n")
     part.replace(path)
+
+
+def read(path: Path) -> dict[str, Any]:
+    """What `write` wrote.
+
+    Raises:
+        ValueError: it is no document of this schema.
+        OSError: it cannot be read.
+    """
+    content = json.loads(path.read_text())
+    found = content.get("schema") if isinstance(content, dict) else None
+    if found != SCHEMA:
+        raise ValueError(f"{path} has the schema {found!r}; this suite reads {SCHEMA}")
+    return dict(content)

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import math
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from .origin import Origin
 from .postgres import Postgres, programs
 from .upstream import Upstream
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection, Iterable
     from types import TracebackType
 
     from lambdakit.lab import Lab
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -23,12 +26,16 @@ class Size:
     """How much is measured.
 
     Attributes:
-        processes: fresh processes per side.
+        processes: fresh processes per side, at least.
         samples: samples in each of them.
         sample_s: how long one sample takes; the number of loops follows from it.
-        environments: environments per version of the example.
+        environments: environments per version of the example, at least.
         warm: warm invocations in each of them.
+        times_more: how many times as many processes and environments, at most, while a figure is not settled.
+        patience_s: how long it is gone on for that at a time, beyond what is measured in any case.
+        patience_in_all_s: the same for the whole run.
         round_trips_ms: how far away servers are whose distance matters.
+        page_cache: measure also with the files of the package read from the disk.
     """
 
     processes: int
@@ -36,15 +43,43 @@ class Size:
     sample_s: float
     environments: int
     warm: int
+    times_more: int = 1
+    patience_s: float = 0.0
+    patience_in_all_s: float = math.inf
     round_trips_ms: tuple[int, ...] = (0, 5)
+    page_cache: bool = False
 
 
-QUICK = Size(processes=5, samples=5, sample_s=0.02, environments=5, warm=30)
-FULL = Size(processes=15, samples=9, sample_s=0.05, environments=15, warm=100, round_trips_ms=(0, 1, 5, 20))
+QUICK = Size(
+    processes=5,
+    samples=5,
+    sample_s=0.02,
+    environments=5,
+    warm=30,
+    times_more=4,
+    patience_s=3.0,
+    patience_in_all_s=15.0,
+)
+FULL = Size(
+    processes=15,
+    samples=9,
+    sample_s=0.05,
+    environments=15,
+    warm=100,
+    times_more=4,
+    patience_s=25.0,
+    patience_in_all_s=240.0,
+    round_trips_ms=(0, 1, 5, 20),
+    page_cache=True,
+)
 
 
 class NotMeasuredError(Exception):
     """There is nothing here to measure an effect with; that is no failure."""
+
+
+def _nothing(*_: object) -> None:
+    """For a run that nobody watches."""
 
 
 class Run:
@@ -53,13 +88,44 @@ class Run:
     Args:
         size: how much is measured.
         tick: called after each process or environment that was measured.
+        more: called with how many of them there will be beyond the steps of the effect.
+        peers: all of them; else those that a claim is about.
+        memory: sizes in MB at which the example is measured as well.
+        broken: switch each effect's feature off in its treatment, to see that its verification notices.
+
+    Attributes:
+        memory_used: the sizes of what ran in the lab, in MB.
+        patience_s: how much of its patience is left.
     """
 
-    def __init__(self, size: Size, *, tick: Callable[[], object] = lambda: None) -> None:
+    def __init__(
+        self,
+        size: Size,
+        *,
+        tick: Callable[[], object] = _nothing,
+        more: Callable[[int], object] = _nothing,
+        peers: bool = True,
+        memory: Iterable[int] = (),
+        broken: bool = False,
+    ) -> None:
         self.size = size
         self.tick = tick
+        self.more = more
+        self.peers = peers
+        self.memory = tuple(memory)
+        self.broken = broken
+        self.memory_used: set[int] = set()
+        self.patience_s = size.patience_in_all_s
         self.cpu_method: str | None = None  # the lab's, once it was needed
         self._started = ExitStack()
+
+    def ways(self, ways: Collection[str], *, further: Collection[str] = ()) -> tuple[str, ...]:
+        """Those that are measured: all, or those without the `further` peers."""
+        return tuple(way for way in ways if self.peers or way not in further)
+
+    def switch(self, feature: T, *, off: T) -> T:
+        """What the treatment is measured with: its feature, or in a broken run what is there without it."""
+        return off if self.broken else feature
 
     @cached_property
     def upstream(self) -> Upstream:

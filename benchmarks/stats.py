@@ -9,11 +9,14 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["interquartile_range", "median", "percentile", "ratio_interval", "spread_pct"]
+__all__ = ["interquartile_range", "median", "median_interval", "percentile", "ratio_interval", "spread_pct"]
 
 RESAMPLES = 2_000  # the ends of a 95 % interval then rest on 50 resamples each
 CONFIDENCE = 0.95
+NARROW = 0.10  # how far from its figure an end of an interval may lie, as a share of the figure
 _SEED = 20_260_101  # the same values give the same interval, today and tomorrow
+
+LESS, MORE, SAME = "less", "more", "no difference"
 
 
 def percentile(values: Sequence[float], share: float) -> float:
@@ -44,11 +47,27 @@ def spread_pct(values: Sequence[float]) -> float:
     return 100.0 * interquartile_range(values) / abs(middle) if middle else 0.0
 
 
+def median_interval(values: Sequence[float]) -> tuple[float, float]:
+    """The ends of the bootstrap interval of the median: it lies within, and both lie between the extremes.
+
+    Each value is one process, and processes are what is drawn again (with replacement): samples within a process share
+    its memory layout and are no independent witnesses. Of five processes or fewer the ends are the extremes.
+
+    Raises:
+        ValueError: there are no values.
+    """
+    if not values:
+        raise ValueError("an interval needs at least one value")
+    if min(values) == max(values):
+        return values[0], values[0]
+    draw = random.Random(_SEED).choices  # noqa: S311 - no secret depends on it
+    return _ends([median(draw(values, k=len(values))) for _ in range(RESAMPLES)], median(values))
+
+
 def ratio_interval(control: Sequence[float], treatment: Sequence[float]) -> tuple[float, float, float]:
     """The ratio of the medians, control over treatment, with the ends of its bootstrap interval.
 
-    Each side is one value per process, and processes are what is drawn again (with replacement, the two sides apart):
-    samples within a process share its memory layout and are no independent witnesses.
+    As in `median_interval` processes are drawn again, the two sides apart.
 
     Returns:
         The ratio, the lower end and the upper end of its 95 % interval. The ratio lies within.
@@ -63,5 +82,28 @@ def ratio_interval(control: Sequence[float], treatment: Sequence[float]) -> tupl
         median(draw(control, k=len(control))) / median(draw(treatment, k=len(treatment))) for _ in range(RESAMPLES)
     ]
     ratio = median(control) / median(treatment)
+    return ratio, *_ends(ratios, ratio)
+
+
+def narrow(figure: float, low: float, high: float) -> bool:
+    """Whether neither end of its interval is further from a figure than `NARROW` of it."""
+    return max(figure - low, high - figure) <= NARROW * abs(figure)
+
+
+def verdict(low: float, high: float) -> str:
+    """What the interval of a ratio, control over treatment, says of the treatment."""
+    if low > 1.0:
+        return LESS
+    return MORE if high < 1.0 else SAME
+
+
+def verdict_of_medians(control: tuple[float, float], treatment: tuple[float, float]) -> str:
+    """The same of two intervals, where there is no ratio because a figure is 0."""
+    if treatment[1] < control[0]:
+        return LESS
+    return MORE if treatment[0] > control[1] else SAME
+
+
+def _ends(drawn: Sequence[float], figure: float) -> tuple[float, float]:
     tail = (1.0 - CONFIDENCE) / 2.0
-    return ratio, min(ratio, percentile(ratios, tail)), max(ratio, percentile(ratios, 1.0 - tail))
+    return min(figure, percentile(drawn, tail)), max(figure, percentile(drawn, 1.0 - tail))

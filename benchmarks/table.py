@@ -9,10 +9,14 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
+from . import stats
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-_WIDE = 150  # of a file or a pipe, which have no width of their own
+_WIDE = 160  # of a file or a pipe, which have no width of their own
+_NARROW = 130  # of a terminal: fewer columns below
+_COLUMNS = ("what", "without", "with", "ratio", "95 % interval", "spread", "claim")
 
 
 def progress() -> Progress:
@@ -22,6 +26,7 @@ def progress() -> Progress:
         BarColumn(),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
+        TextColumn("left about"),
         TimeRemainingColumn(),
         console=Console(stderr=True),
         auto_refresh=False,
@@ -30,39 +35,62 @@ def progress() -> Progress:
     )
 
 
-def show(content: dict[str, Any]) -> None:
-    """Print the table of a run's document on standard output."""
-    console = Console(width=None if sys.stdout.isatty() else _WIDE, highlight=False)
-    table = Table(title=f"lambdakit benchmarks, {content['mode']}", title_justify="left", pad_edge=False)
-    table.add_column("effect", no_wrap=True)
-    table.add_column("what", overflow="fold")
-    for name in ("without", "with", "ratio", "95 % interval", "spread"):
-        table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("claim")
+def show(content: dict[str, Any], *, width: int | None = None) -> None:
+    """Print the table of a run's document on standard output, in so many columns; None: as many as there are."""
+    console = Console(width=width or (None if sys.stdout.isatty() else _WIDE), highlight=False)
+    title = f"lambdakit benchmarks, {content['mode']}" + (", BROKEN ON PURPOSE" if content["broken"] else "")
+    table = Table(title=title, title_justify="left", pad_edge=False)
+    wide = console.width >= _NARROW
+    # Where there is no room, how sure a figure is goes first; the JSON and the page have it.
+    shown = range(len(_COLUMNS)) if wide else (0, 1, 2, 3, 6)
+    if wide:
+        table.add_column("effect", no_wrap=True)
+    for position in shown:
+        words = _COLUMNS[position] in {"what", "claim"}
+        table.add_column(_COLUMNS[position], justify="left" if words else "right", no_wrap=not words, overflow="fold")
     for effect in content["effects"]:
-        rows = effect["rows"]
-        for position, row in enumerate(rows):
-            table.add_row(effect["name"] if position == 0 else "", *cells(row), end_section=position == len(rows) - 1)
-        if effect["error"] is not None:
-            table.add_row(effect["name"], "could not be measured", end_section=True)
+        lines = [[told[position] for position in shown] for told in map(cells, effect["rows"])]
+        lines += [["could not be measured"]] if effect["error"] is not None else []
+        lines += [[f"not measured: {effect['not_measured']}"]] if effect["not_measured"] is not None else []
+        if not wide:
+            table.add_row(f"[bold]{effect['name']}")
+        for at, line in enumerate(lines):
+            name = [effect["name"] if at == 0 else ""] if wide else []
+            table.add_row(*name, *line, end_section=at == len(lines) - 1)
     console.print(table)
+    for line in notes(content):
+        console.print(line, style="dim")
+
+
+def notes(content: dict[str, Any]) -> list[str]:
+    """What has to be known to read the table, a line each."""
     machine = content["machine"]
-    console.print(
-        f"{machine['cpu'] or 'unknown processor'}, {machine['cores']} cores, Python {machine['python']}, "
-        f"lab's CPU share by {machine['lab_cpu_method'] or 'nothing (not used)'}. "
-        "Medians over fresh processes; spread: interquartile range in % of the median, without / with.",
-        style="dim",
+    where = f"{machine['cpu'] or 'unknown processor'}, {machine['cores']} cores, Python {machine['python']}"
+    how = (
+        "Medians over fresh processes; spread: interquartile range in % of the median, without / with. "
+        f"Unstable: an interval is wider than ±{stats.NARROW:.0%}, after as many processes as the run allows."
     )
+    lines = [f"{where}; {content['took_s']:.0f} s.", how]
+    shares = ", ".join(
+        f"{one['memory_mb']} MB {one['measured']:.3f} (wanted {one['wanted']:.3f})" for one in content["calibration"]
+    )
+    if shares:
+        lines.append(f"The lab's share of a core, by {machine['lab_cpu_method']}: {shares}.")
+    return lines
 
 
 def cells(row: dict[str, Any]) -> Sequence[str]:
     """One row in words: what, without, with, ratio, interval, spread, claim."""
+    ratio, interval = "", ""
     if row["as_difference"]:
-        ratio, interval = f"{row['difference']:+.3g} {row['unit']}", ""
-    elif row["ratio"] is None:
-        ratio, interval = "", ""
-    else:
-        ratio, interval = f"{number(row['ratio'])}x", f"{number(row['ratio_low'])} to {number(row['ratio_high'])}"
+        ratio = f"{row['difference']:+.3g} {row['unit']}"
+    elif row["verdict"] == stats.SAME:
+        ratio = stats.SAME
+    elif row["ratio"] is not None:
+        ratio = f"{number(row['ratio'])}x"
+    if row["ratio"] is not None and not row["as_difference"]:
+        interval = f"{number(row['ratio_low'])} to {number(row['ratio_high'])}"
+    claims = [f"{claim['text']}: {'held' if claim['held'] else 'NOT HELD'}" for claim in row["claims"]]
     return (
         row["what"],
         f"{number(row['without'])} {row['unit']}",
@@ -70,7 +98,7 @@ def cells(row: dict[str, Any]) -> Sequence[str]:
         ratio,
         interval,
         f"{row['spread_without_pct']:.0f} / {row['spread_with_pct']:.0f}",
-        "; ".join(f"{claim['text']}: {'held' if claim['held'] else 'NOT HELD'}" for claim in row["claims"]),
+        "; ".join([*claims, *([] if row["stable"] else ["unstable"])]),
     )
 
 

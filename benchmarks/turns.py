@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+TOGETHER = "together"  # the one way of an effect whose sides take turns within each process
 _FIRST = 2  # calls that do not count: a connection, an import, the session of a TLS connection
 
 
@@ -38,3 +39,8 @@ def take_turns(ways: Mapping[str, Callable[[], str]], *, samples: int, loops: Ma
                 found[name]["samples_s"].append(time.perf_counter() - started_s)
             found[name]["answers"].update(texts)
     return found
+
+
+def without_samples(done: Mapping[str, Any]) -> dict[str, Any]:
+    """What one way has shown, but for its times, which stand in the series."""
+    return {name: value for name, value in done.items() if name != "samples_s"}

@@ -1,50 +1,75 @@
-"""One fresh process of a micro-measurement: prepares one side, calibrates its loop, times it, answers in JSON."""
+"""One fresh process of a micro-measurement: prepares one side, has pyperf time it, answers in JSON."""
 
 from __future__ import annotations
 
+import contextlib
 import importlib
+import io
 import json
 import sys
 import timeit
 from typing import Any
 
+import pyperf
 
-def calibrate(timer: timeit.Timer, sample_s: float) -> tuple[int, int]:
-    """How many loops fill a sample, and how many it took to find out."""
-    loops, spent = 1, 0
-    while True:
-        took_s = timer.timeit(loops)
-        spent += loops
-        if took_s >= sample_s / 2:
-            return max(1, round(loops * sample_s / took_s)), spent
-        loops *= 10 if took_s < sample_s / 20 else 2
+# What pyperf notes of a process that is nobody's business.
+_PRIVATE = ("hostname", "python_config_args", "python_executable", "command", "command_max_rss")
+
+
+def timed(question: dict[str, Any], timer: timeit.Timer) -> tuple[pyperf.Benchmark, int]:
+    """pyperf's worker: it finds out how many loops fill a value, or takes that many values after one warm-up.
+
+    Returns:
+        What it says, and how often the statement was executed for that.
+    """
+    executed = 0
+
+    def loop(loops: int) -> float:
+        nonlocal executed
+        executed += loops
+        return timer.timeit(loops)
+
+    runner = pyperf.Runner(values=question["samples"], min_time=question["sample_s"], warmups=1)
+    how = ["--loops", str(question["loops"])] if question["loops"] else ["--calibrate-loops"]
+    runner.parse_args(["--worker", "--quiet", *how])
+    with contextlib.redirect_stdout(io.StringIO()):
+        benchmark = runner.bench_time_func(question["name"], loop)
+    return benchmark, executed
+
+
+def as_json(benchmark: pyperf.Benchmark | pyperf.BenchmarkSuite) -> dict[str, Any]:
+    """As pyperf writes it, but for the names of this machine."""
+    written = io.StringIO()
+    benchmark.dump(written)
+    content: dict[str, Any] = json.loads(written.getvalue())
+    for part in (content, *content["benchmarks"], *(run for one in content["benchmarks"] for run in one["runs"])):
+        for name in _PRIVATE:
+            part.get("metadata", {}).pop(name, None)
+    return content
 
 
 def measure(question: dict[str, Any]) -> dict[str, Any]:
     """Time a statement.
 
     Args:
-        question: ``prepare`` (``module:function``, which returns the names that the statement uses), ``statement``,
-            ``answer`` (an expression for the evidence, evaluated when the clock has stopped), ``sample_s``,
-            ``samples``, ``loops`` (per sample; null: as many as fill `sample_s`).
+        question: ``name``, ``prepare`` (``module:function``, which returns the names that the statement uses),
+            ``statement``, ``answer`` (an expression for the evidence, evaluated when the clock has stopped),
+            ``sample_s``, ``samples``, ``loops`` (per sample; null: find out how many fill `sample_s`).
     """
     module, _, function = question["prepare"].partition(":")
     names = getattr(importlib.import_module(module), function)()
     # timeit switches the garbage collector off; a function runs with it, so it is switched on again.
     timer = timeit.Timer(question["statement"], "import gc; gc.enable()", globals=names)
-    spent = 2
-    timer.timeit(spent)  # what only a first call does; a fetch would pass for a whole sample
-    loops = question["loops"]
-    if loops is None:
-        loops, tried = calibrate(timer, question["sample_s"])
-        spent += tried
-    samples_s = [timer.timeit(loops) / loops for _ in range(question["samples"])]
+    timer.timeit(2)  # what only a first call does; a fetch would pass for a whole sample
+    benchmark, executed = timed(question, timer)
+    (run,) = benchmark.get_runs()
     return {
-        "samples_s": samples_s,
-        "loops": loops,
-        "executions": spent + loops * len(samples_s),
+        "samples_s": list(run.values),
+        "loops": run.get_loops(),
+        "executions": 2 + executed,
         "answer": eval(question["answer"], names),  # noqa: S307 - our own effect's text
         "bytecode": not sys.dont_write_bytecode,
+        "pyperf": as_json(benchmark),
     }
 
 

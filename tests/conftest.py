@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import socket
 from collections.abc import Iterator
 from pathlib import Path
 
 import boto3
+import botocore.session
 import hypothesis
 import pytest
 from moto.server import ThreadedMotoServer
@@ -20,6 +22,10 @@ hypothesis.settings.register_profile("soak", deadline=None, max_examples=5_000)
 hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 
 REGION = "eu-west-1"
+
+# Each session of the SDK reads and parses its models anew, 85 of the 100 ms that a client takes. Tests make thousands
+# of sessions, and are about other things: one loader for all of a process.
+botocore.session.create_loader = functools.cache(botocore.session.create_loader)
 
 
 @pytest.fixture(autouse=True)

@@ -331,7 +331,7 @@ def test_what_was_idle_for_too_long_connects_anew(aws: boto3.session.Session, mo
             client.list_queues()
             lambdakit.client("sqs")  # a look at the client is no use of it
             clock.suspend(limit_s + 1)
-            env.ping(None, dialect="lambda-warmer", event=None, warmup=None, on_ping=None)
+            env.ping(None, dialect="lambda-warmer", event={"warmer": True}, warmup=None, on_ping=None)
             assert (idle(client), lambdakit.client("sqs")) == (0, client)
             env.close()
 

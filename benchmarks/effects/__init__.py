@@ -2,40 +2,42 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING
-
-from . import (
-    async_loop,
-    client_reuse,
-    cold_start,
-    database,
-    handler_overhead,
-    import_cost,
-    keep_alive,
-    preload,
-    secret_cache,
-    secret_cold,
-    single_flight,
-)
 
 if TYPE_CHECKING:
     from ..effect import Effect
 
-LONG = frozenset(("keep_alive", "database", "async_loop"))  # 10 s each, also if fewer processes are measured
+    EFFECTS: dict[str, Effect]
 
-EFFECTS: dict[str, Effect] = {
-    module.EFFECT.name: module.EFFECT
-    for module in (
-        import_cost,
-        handler_overhead,
-        client_reuse,
-        secret_cache,
-        single_flight,
-        keep_alive,
-        database,
-        async_loop,
-        secret_cold,
-        preload,
-        cold_start,
-    )
-}
+NAMES = (
+    "import_cost",
+    "handler_overhead",
+    "metrics",
+    "client_creation",
+    "client_reuse",
+    "secret_cache",
+    "parameter_cache",
+    "single_flight",
+    "keep_alive",
+    "oauth",
+    "database",
+    "async_loop",
+    "secret_cold",
+    "preload",
+    "cold_start",
+    "ablation",
+    "warmup",
+    "freeze",
+    "stale_on_error",
+    "fleet",
+)
+
+
+def __getattr__(name: str) -> dict[str, Effect]:
+    """``EFFECTS``, by name, when it is first asked for: a process that times one statement must not load them all."""
+    if name != "EFFECTS":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    effects = {name: import_module(f".{name}", __name__).EFFECT for name in NAMES}
+    globals()["EFFECTS"] = effects
+    return effects

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from .. import elsewhere
+from .. import elsewhere, sampling
 from ..effect import Check, Claim, Effect, Measured, Row, Series, times_less
 from ..micro import in_unit
-from ..turns import take_turns
+from ..turns import TOGETHER, take_turns, without_samples
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,30 +21,55 @@ DONE = "done"
 LOOPS = 5
 
 
+def _row(shown: str, control: str, *claims: Claim) -> Row:
+    return Row(
+        what=f"a GET, {shown}, {KEPT}{OURS}, against {control}",
+        control=f"{control}, {shown}",
+        treatment=f"{KEPT}{OURS}, {shown}",
+        claims=claims,
+        peer="httpx",
+    )
+
+
+ROWS = (
+    Row(what="a coroutine that does nothing", control=RUN, treatment=KEPT),
+    *(_row(shown, f"{RUN}{NEW}", times_less(1.5)) for shown in SCHEMES.values()),
+    *(_row(shown, f"{KEPT}{OWN}") for shown in SCHEMES.values()),
+)
+
+
 def steps(run: Run) -> int:
     """One process without counting, then one in each round."""
-    return run.size.processes + 1
+    return sampling.steps(run, (TOGETHER,))
 
 
 def measure(run: Run) -> Measured:
     """Processes in which all take turns."""
-    trials: dict[str, list[dict[str, Any]]] = {}
-    for round_ in range(-1, run.size.processes):
-        samples = run.size.samples if round_ >= 0 else 1  # the first one writes byte code and fills the file cache
+
+    def trial(_: str, round_: int) -> dict[str, Any]:
+        samples = run.size.samples if round_ != sampling.FIRST else 1
         urls = {scheme: f"{run.origin.url(scheme, 0)}/async/{round_}/{scheme}" for scheme in SCHEMES}
-        found = elsewhere.call(timed, environ=run.origin.environ, urls=urls, samples=samples)
-        run.tick()
-        if round_ >= 0:
-            counts = run.origin.counts()
-            for way, done in found.items():
-                (path,) = done["answers"] if len(done["answers"]) == 1 else ("",)
-                seen = {kind: counted.get(path, 0) for kind, counted in counts.items()}
-                trials.setdefault(way, []).append(done | seen)
-    series = {
-        way: Series(unit="µs", processes=[in_unit(done.pop("samples_s"), "µs") for done in given])
-        for way, given in trials.items()
+        environ = run.origin.environ | run.switch({}, off={"LAMBDAKIT_MAX_IDLE": "0"})
+        found: dict[str, Any] = elsewhere.call(timed, environ=environ, urls=urls, samples=samples)
+        return found
+
+    before = run.origin.counts()
+    trials = sampling.rounds(run, (TOGETHER,), trial, series=_series, rows=ROWS)[TOGETHER]
+    counts = run.origin.counts()
+    evidence: dict[str, list[dict[str, Any]]] = {}
+    for found in trials:
+        for way, done in found.items():
+            (path,) = done["answers"] if len(done["answers"]) == 1 else ("",)
+            seen = {kind: counted.get(path, 0) - before[kind].get(path, 0) for kind, counted in counts.items()}
+            evidence.setdefault(way, []).append(without_samples(done) | seen)
+    return Measured(series=_series({TOGETHER: trials}), evidence=dict(evidence))
+
+
+def _series(trials: dict[str, list[dict[str, Any]]]) -> dict[str, Series]:
+    return {
+        way: Series(unit="µs", processes=[in_unit(found[way]["samples_s"], "µs") for found in trials[TOGETHER]])
+        for way in trials[TOGETHER][0]
     }
-    return Measured(series=series, evidence=dict(trials))
 
 
 def timed(urls: dict[str, str], samples: int) -> dict[str, Any]:
@@ -123,24 +148,18 @@ def verify(measured: Measured) -> list[Check]:
     return checks
 
 
-def _row(shown: str, control: str, *claims: Claim) -> Row:
-    return Row(
-        what=f"a GET, {shown}, {KEPT}{OURS}, against {control}",
-        control=f"{control}, {shown}",
-        treatment=f"{KEPT}{OURS}, {shown}",
-        claims=claims,
-    )
-
-
 EFFECT = Effect(
     name="async_loop",
     question="What does an event loop per invocation cost, with the client and the connection that end with it?",
-    rows=(
-        Row(what="a coroutine that does nothing", control=RUN, treatment=KEPT),
-        *(_row(shown, f"{RUN}{NEW}", times_less(1.5)) for shown in SCHEMES.values()),
-        *(_row(shown, f"{KEPT}{OWN}") for shown in SCHEMES.values()),
-    ),
+    group="warm",
+    claim="A request on the kept loop takes two thirds of one that makes its loop and its client, at most.",
+    rows=ROWS,
     steps=steps,
     measure=measure,
     verify=verify,
+    breaks=tuple(f"{KEPT}{OURS}, {shown}: one connection" for shown in SCHEMES.values()),
+    long=True,
+    peers={
+        "lambda-decorators": "does the same, not measured: by get_event_loop(), which makes none from Python 3.14 on",
+    },
 )

@@ -2,35 +2,50 @@
 
 from __future__ import annotations
 
-import base64
 import http.client
-import importlib.util
 import json
-import re
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from .. import micro, stats
+from .. import memory, micro, pagecache, sampling, stats, waterfall
 from ..effect import Check, Effect, Measured, Row, Series, times_less
-from ..processes import ROOT
-from ..upstream import ACCOUNT, REGION
+from ..orders import EACH_CALL, EXAMPLE, FAST, MEMORY_MB, NAIVE, TIMEOUT_S, VERSIONS, Function, example, report
+from ..processes import clean_environ
+from ..upstream import ACCOUNT
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from ..run import Run
 
-EXAMPLE = ROOT / "examples" / "orders"
-NAIVE, FAST = "naive", "fast"
-VERSIONS = (NAIVE, FAST)
-MEMORY_MB = 1769  # one core; both versions are CPU-bound, so the ratio does not depend on it, within one core
-TIMEOUT_S = 30.0
+    Trial = Callable[[str, int], dict[str, Any]]
 
-EACH_CALL = {"GetSecretValue": 1, "GetParameter": 1, "PutItem": 1}
+# What other effects measure with the example, too.
+__all__ = ["EACH_CALL", "EFFECT", "EXAMPLE", "MEMORY_MB", "TIMEOUT_S", "VERSIONS", "Function", "example", "report"]
+
+COLD = ", cold page cache"
+SHOWN = {version: (str(EXAMPLE), version, "module.handler(event, None)") for version in VERSIONS}
+
 WARM_CALLS = {NAIVE: EACH_CALL, FAST: {"PutItem": 1}}  # per invocation
+KEPT = f"{FAST}: the warm invocations' calls"
 
-REPORT = {
-    "init_ms": re.compile(r"\tInit Duration: ([\d.]+) ms"),
-    "duration_ms": re.compile(r"\tDuration: ([\d.]+) ms"),
-    "memory_mb": re.compile(r"\tMax Memory Used: (\d+) MB"),
-}
+
+def _row(what: str, series: str, *claims: Any) -> Row:
+    return Row(what=what, control=f"{NAIVE}, {series}", treatment=f"{FAST}, {series}", claims=claims, peer="boto3")
+
+
+ROWS = (
+    _row("INIT", "INIT"),
+    _row("first invocation", "first"),
+    _row("cold start: INIT and first invocation", "cold"),
+    _row("warm p50", "warm", times_less(3)),
+    _row("warm p95", "warm p95"),
+    _row("warm p99", "warm p99"),
+    Row(what="floor: moto's own time for the one write", control=f"{NAIVE}, warm", treatment="floor"),
+    _row("memory used", "RSS"),
+    _row("API calls per warm invocation", "calls"),
+)
+COLD_ROWS = (_row("cold start, cold page cache", f"cold{COLD}"),)
 
 
 def floor() -> dict[str, Any]:
@@ -58,98 +73,81 @@ def floor() -> dict[str, Any]:
 
 
 FLOOR = micro.Side(name="floor", prepare=floor, statement="put()", answer="put()", unit="ms", loops=1)
-
-
-def report(tail: str) -> dict[str, float | None]:
-    """What the REPORT line of a log tail says; None for what is not in it."""
-    line = next((line for line in reversed(tail.splitlines()) if line.startswith("REPORT ")), "")
-    return {name: float(match[1]) if (match := pattern.search(line)) else None for name, pattern in REPORT.items()}
-
-
-class Function:
-    """One version of the example, deployed in the lab."""
-
-    def __init__(self, run: Run, version: str) -> None:
-        import boto3
-        from botocore.config import Config
-
-        self.name = version
-        self._run = run
-        self._event = (EXAMPLE / "event.json").read_bytes()
-        run.lab.deploy(
-            version,
-            f"{version}.handler",
-            task_root=EXAMPLE,
-            environment=run.upstream.variables | {"AWS_EC2_METADATA_DISABLED": "true"} | _example().VARIABLES,
-            memory_mb=MEMORY_MB,
-            timeout_s=TIMEOUT_S,
-        )
-        self._caller = boto3.Session(
-            aws_access_key_id=ACCOUNT["AWS_ACCESS_KEY_ID"],
-            aws_secret_access_key=ACCOUNT["AWS_SECRET_ACCESS_KEY"],
-            region_name=REGION,
-        ).client("lambda", endpoint_url=run.lab.url, config=Config(retries={"total_max_attempts": 1}, read_timeout=60))
-
-    def invoke(self) -> dict[str, Any]:
-        """One invocation: its answer, and its REPORT line in figures."""
-        reply = self._caller.invoke(FunctionName=self.name, LogType="Tail", Payload=self._event)
-        answer = json.loads(reply["Payload"].read())
-        tail = base64.b64decode(reply["LogResult"]).decode()
-        return {"answer": answer, "error": reply.get("FunctionError"), **report(tail)}
-
-    def trial(self, warm: int) -> dict[str, Any]:
-        """One environment: INIT, the first invocation, `warm` more; the calls that the server counted."""
-        self._run.lab.retire(self.name)
-        before = self._run.upstream.calls()
-        first = self.invoke()
-        between = self._run.upstream.calls()
-        rest = [self.invoke() for _ in range(warm)]
-        after = self._run.upstream.calls()
-        self._run.lab.retire(self.name)  # the other version has the machine to itself
-        self._run.tick()
-        return {
-            "first": first,
-            "warm": rest,
-            "first_calls": dict(between - before),
-            "warm_calls": dict(after - between),
-        }
-
-
-def _example() -> Any:
-    spec = importlib.util.spec_from_file_location("orders_prepare", EXAMPLE / "prepare.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+FLOOR_EVIDENCE = ("answer", "calls", "executions", "loops", "bytecode")
 
 
 def steps(run: Run) -> int:
-    """Each version, and the floor, once without counting and then in each round."""
-    return (run.size.environments + 1) * (len(VERSIONS) + 1)
+    """Each version, and the floor, once without counting and then in each round; the memory sizes; the phases."""
+    environments = sampling.steps(run, (*VERSIONS, FLOOR.name), least=run.size.environments)
+    cold = sampling.steps(run, VERSIONS, least=run.size.environments) if run.size.page_cache else 0
+    return environments + cold + memory.steps(run, VERSIONS) + waterfall.steps(run, SHOWN)
 
 
 def measure(run: Run) -> Measured:
-    """Environments of both versions in turn, the order reversed in every other round, and the floor between them."""
+    """Environments of both versions in turn, the order reversed in every other round, and the floor with them."""
     functions = {version: Function(run, version) for version in VERSIONS}
-    trials: dict[str, list[dict[str, Any]]] = {version: [] for version in VERSIONS}
-    floors: list[dict[str, Any]] = []
-    for version in VERSIONS:  # not counted: byte code is written, the file cache filled
-        functions[version].trial(1)
-    micro.trial(run, FLOOR, upstream=True)
-    for round_ in range(run.size.environments):
-        for version in VERSIONS if round_ % 2 == 0 else reversed(VERSIONS):
-            trials[version].append(functions[version].trial(run.size.warm))
-        floors.append(micro.trial(run, FLOOR, upstream=True))
-    series = {"floor": Series(unit="ms", processes=[micro.in_unit(f.pop("samples_s"), "ms") for f in floors])}
-    for version in VERSIONS:
-        series |= _series(version, trials[version])
-    return Measured(
-        series=series, evidence={version: _evidence(trials[version]) for version in VERSIONS} | {"floor": floors}
+
+    def trial(way: str, round_: int) -> dict[str, Any]:
+        if way == FLOOR.name:
+            return micro.trial(run, FLOOR, upstream=True)
+        return functions[way].trial(run.size.warm if round_ != sampling.FIRST else 1)
+
+    def cold(evicted: Callable[[Trial], Trial]) -> dict[str, list[dict[str, Any]]]:
+        first = evicted(lambda way, _: functions[way].trial(0))
+        return sampling.rounds(run, VERSIONS, first, series=_cold_series, rows=COLD_ROWS, least=run.size.environments)
+
+    trials = sampling.rounds(
+        run, (*VERSIONS, FLOOR.name), trial, series=_series, rows=ROWS, least=run.size.environments
     )
+    sizes = memory.measure(run, {version: partial(Function, run, version) for version in VERSIONS})
+    secure = {"AWS_ENDPOINT_URL": run.upstream.secure_url, "AWS_CA_BUNDLE": str(run.upstream.issuer)}
+    phases = waterfall.measure(
+        run,
+        SHOWN,
+        environ=lambda _: clean_environ(**ACCOUNT, **secure, **example().VARIABLES),
+        event=json.loads((EXAMPLE / "event.json").read_text()),
+    )
+    measured = Measured(
+        series=_series(trials) | memory.series(sizes),
+        rows=memory.rows(sizes),
+        evidence={version: evidence(trials[version]) for version in VERSIONS}
+        | {FLOOR.name: [{name: done[name] for name in FLOOR_EVIDENCE} for done in trials[FLOOR.name]]}
+        | {"phases": phases, "memory": {name: evidence(given) for name, given in sizes.items()}},
+        figures={
+            "waterfall": waterfall.figure(phases),
+            "distribution": {version: distribution(trials[version]) for version in VERSIONS},
+            "memory": memory.figure(sizes),
+        },
+    )
+    if not run.size.page_cache:
+        return measured
+    return pagecache.beside(measured, cold, series=_cold_series, rows=COLD_ROWS)
 
 
-def _series(version: str, trials: list[dict[str, Any]]) -> dict[str, Series]:
+def distribution(trials: list[dict[str, Any]]) -> dict[str, list[float]]:
+    """Every cold start, and every warm invocation."""
+    return {
+        "cold": [(done["first"]["init_ms"] or 0.0) + (done["first"]["duration_ms"] or 0.0) for done in trials],
+        "warm": [one["duration_ms"] or 0.0 for done in trials for one in done["warm"]],
+    }
+
+
+def _series(trials: dict[str, list[dict[str, Any]]]) -> dict[str, Series]:
+    floors = [micro.in_unit(done["samples_s"], "ms") for done in trials[FLOOR.name]]
+    series = {FLOOR.name: Series(unit="ms", processes=floors)}
+    for version in VERSIONS:
+        series |= _version_series(version, trials[version])
+    return series
+
+
+def _cold_series(trials: dict[str, list[dict[str, Any]]]) -> dict[str, Series]:
+    return {
+        f"{version}, cold{COLD}": Series(unit="ms", processes=[[cold_ms] for cold_ms in distribution(given)["cold"]])
+        for version, given in trials.items()
+    }
+
+
+def _version_series(version: str, trials: list[dict[str, Any]]) -> dict[str, Series]:
     """One value per environment and figure; of the warm invocations all of them. What a REPORT lacks shows as 0."""
 
     def each(unit: str, values: list[float]) -> Series:
@@ -171,7 +169,7 @@ def _series(version: str, trials: list[dict[str, Any]]) -> dict[str, Series]:
     }
 
 
-def _evidence(trials: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def evidence(trials: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Of each environment what the verification looks at, equal answers only once."""
     return [
         {
@@ -223,33 +221,28 @@ def verify(measured: Measured) -> list[Check]:
         ]
     floors = [(f["answer"], f["calls"], f["executions"] + 2) for f in measured.evidence["floor"]]
     passed = all(status == http.client.OK and calls == {"PutItem": wanted} for status, calls, wanted in floors)
-    checks.append(Check(what="floor: every put arrived", passed=passed, found=floors))
-    return checks
+    sizes = [trial["answers"] for given in measured.evidence["memory"].values() for trial in given]
+    return [
+        *checks,
+        Check(what="floor: every put arrived", passed=passed, found=floors),
+        Check(what="the same answer at each memory size", passed=all(a == answers[0] for a in sizes), found=sizes),
+        *waterfall.verify(measured.evidence["phases"], is_right=lambda answer: answer == answers[0][0][0]),
+        *pagecache.verify(measured),
+    ]
 
 
 def _times(calls: dict[str, int], factor: int) -> dict[str, int]:
     return {name: count * factor for name, count in calls.items()}
 
 
-def _row(what: str, series: str, *claims: Any) -> Row:
-    return Row(what=what, control=f"{NAIVE}, {series}", treatment=f"{FAST}, {series}", claims=claims)
-
-
 EFFECT = Effect(
     name="cold_start",
     question="What does a whole function cost, cold and warm, as it is often written first and with lambdakit?",
-    rows=(
-        _row("INIT", "INIT"),
-        _row("first invocation", "first"),
-        _row("cold start: INIT and first invocation", "cold"),
-        _row("warm p50", "warm", times_less(3)),
-        _row("warm p95", "warm p95"),
-        _row("warm p99", "warm p99"),
-        Row(what="floor: moto's own time for the one write", control=f"{NAIVE}, warm", treatment="floor"),
-        _row("memory used", "RSS"),
-        _row("API calls per warm invocation", "calls"),
-    ),
+    group="cold",
+    claim="With lambdakit a warm invocation of the example takes a third of the time at most.",
+    rows=ROWS,
     steps=steps,
     measure=measure,
     verify=verify,
+    breaks=(KEPT,),
 )

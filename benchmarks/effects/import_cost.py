@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from .. import pagecache, sampling
 from ..effect import Check, Effect, Measured, Row, Series, at_most
 from ..processes import ROOT, ask, clean_environ
 
@@ -11,67 +12,119 @@ if TYPE_CHECKING:
     from ..run import Run
 
 OURS = "lambdakit"
-PEERS = {
+MODULES = {  # `lambdakit.http` comes with lambdakit, so those that do HTTP stand beside it, too
+    OURS: "lambdakit",
     "boto3": "boto3",
     "Powertools parameters": "aws_lambda_powertools.utilities.parameters",
     "aws_secretsmanager_caching": "aws_secretsmanager_caching",
+    "ssm-cache": "ssm_cache",
+    "lambda-cache": "lambda_cache",
+    "lambda-decorators": "lambda_decorators",
+    "lambda-warmer-py": "lambdawarmer",
+    "urllib3": "urllib3",
+    "requests": "requests",
+    "httpx": "httpx",
 }
-MODULES = {OURS: "lambdakit"} | PEERS
+PEERS = {"boto3": "boto3", "Powertools parameters": "Powertools"} | {name: name for name in [*MODULES][3:]}
 SCRIPT = ROOT / "benchmarks" / "cold_import.py"
 
 
+FURTHER = tuple([*MODULES][3:])  # left out where only the peers are measured that most have
+COLD = ", cold page cache"
+FROM_DISK = tuple([*MODULES][:4])  # of the others that says nothing new
+LIGHT = "lambdakit brings no third-party module"
+ROWS = (
+    Row(what="import, against boto3", control="boto3", treatment=OURS, claims=(at_most(3.0, "ms"),), peer="boto3"),
+    *(Row(what=f"import, against {name}", control=name, treatment=OURS, peer=PEERS[name]) for name in [*PEERS][1:]),
+    Row(
+        what="third-party modules, against boto3",
+        control="boto3, modules",
+        treatment="lambdakit, modules",
+        claims=(at_most(0, "modules"),),
+        peer="boto3",
+    ),
+)
+COLD_ROWS = tuple(
+    Row(
+        what=f"import, cold page cache, against {name}",
+        control=name + COLD,
+        treatment=OURS + COLD,
+        peer=peer,
+    )
+    for name, peer in PEERS.items()
+    if name in FROM_DISK
+)
+
+
 def steps(run: Run) -> int:
-    """One process that does not count, then the others, of each module."""
-    return (run.size.processes + 1) * len(MODULES)
+    """One process that does not count, then the others, of each module; the same again without the page cache."""
+    cold = sampling.steps(run, FROM_DISK) if run.size.page_cache else 0
+    return sampling.steps(run, run.ways(MODULES, further=FURTHER)) + cold
 
 
 def measure(run: Run) -> Measured:
-    """Import each module in fresh processes, in turn."""
-    trials: dict[str, list[dict[str, Any]]] = {name: [] for name in MODULES}
-    for round_ in range(-1, run.size.processes):
-        for name in MODULES if round_ % 2 == 0 else reversed(MODULES):
-            # -P: our own directory is not in the path, as it is not in that of a deployed package.
-            trial = ask(["-P", str(SCRIPT), MODULES[name]], environ=clean_environ())
-            run.tick()
-            if round_ >= 0:  # the first one wrote byte code and filled the file cache
-                trials[name].append(trial)
-    series = {name: Series(unit="ms", processes=[[t["wall_ms"]] for t in trials[name]]) for name in MODULES}
-    series |= {f"{name}, CPU": Series(unit="ms", processes=[[t["cpu_ms"]] for t in trials[name]]) for name in MODULES}
-    series |= {
-        f"{name}, modules": Series(unit="modules", processes=[[t["third_party_modules"]] for t in trials[name]])
-        for name in MODULES
+    """Import each module in fresh processes, in turn; then once more, each time from the disk."""
+    ways = run.ways(MODULES, further=FURTHER)
+
+    def trial(name: str, _: int) -> dict[str, Any]:
+        # -P: our own directory is not in the path, as it is not in that of a deployed package.
+        also = run.switch((), off=("boto3",)) if name == OURS else ()
+        done: dict[str, Any] = ask(["-P", str(SCRIPT), MODULES[name], *also], environ=clean_environ())
+        return done
+
+    trials = sampling.rounds(run, ways, trial, series=_series, rows=ROWS)
+    measured = Measured(series=_series(trials), evidence=dict(trials))
+    if not run.size.page_cache:
+        return measured
+    return pagecache.beside(
+        measured,
+        lambda evicted: sampling.rounds(run, FROM_DISK, evicted(trial), series=_cold_series, rows=COLD_ROWS),
+        series=_cold_series,
+        rows=COLD_ROWS,
+    )
+
+
+def _series(trials: dict[str, list[dict[str, Any]]]) -> dict[str, Series]:
+    figures = (("", "ms", "wall_ms"), (", CPU", "ms", "cpu_ms"), (", modules", "modules", "third_party_modules"))
+    return {
+        name + figure: Series(unit=unit, processes=[[done[key]] for done in given])
+        for name, given in trials.items()
+        for figure, unit, key in figures
     }
-    return Measured(series=series, evidence=dict(trials))
+
+
+def _cold_series(trials: dict[str, list[dict[str, Any]]]) -> dict[str, Series]:
+    return {
+        name + COLD: Series(unit="ms", processes=[[done["wall_ms"]] for done in given])
+        for name, given in trials.items()
+    }
 
 
 def verify(measured: Measured) -> list[Check]:
     """Each module was imported, by that process for the first time, from byte code."""
-    checks = []
+    checks = pagecache.verify(measured)
     for name, module in MODULES.items():
+        if name not in measured.evidence:
+            continue
         trials = measured.evidence[name]
-        imported = [module in trial["modules"] for trial in trials]
+        imported = [trial["new"][0] for trial in trials]
         checks.append(
             Check(what=f"{module} was not there before, and is afterwards", passed=all(imported), found=imported)
         )
         cached = [trial["bytecode"] for trial in trials]
         checks.append(Check(what=f"byte code of {module} was there", passed=min(cached) > 0, found=cached))
-    return checks
+    brought = [trial["third_party"] for trial in measured.evidence[OURS]]
+    return [*checks, Check(what=LIGHT, passed=not any(brought), found=brought)]
 
 
 EFFECT = Effect(
     name="import_cost",
     question="What does an import add to a process in which the runtime client is loaded?",
-    rows=(
-        Row(what="import, against boto3", control="boto3", treatment=OURS, claims=(at_most(3.0, "ms"),)),
-        *(Row(what=f"import, against {peer}", control=peer, treatment=OURS) for peer in list(PEERS)[1:]),
-        Row(
-            what="third-party modules, against boto3",
-            control="boto3, modules",
-            treatment="lambdakit, modules",
-            claims=(at_most(0, "modules"),),
-        ),
-    ),
+    group="cold",
+    claim="`import lambdakit` takes three milliseconds at most, and brings no third-party module.",
+    rows=ROWS,
     steps=steps,
     measure=measure,
     verify=verify,
+    breaks=(LIGHT,),
 )

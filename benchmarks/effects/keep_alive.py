@@ -9,11 +9,11 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
-from .. import elsewhere
-from ..effect import Check, Claim, Effect, Measured, Row, Series, at_most, times_less
+from .. import elsewhere, sampling
+from ..effect import Check, Claim, Effect, Measured, Row, Series, at_most, at_most_times, times_less
 from ..micro import in_unit
 from ..origin import control
-from ..turns import take_turns
+from ..turns import TOGETHER, take_turns, without_samples
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -28,17 +28,16 @@ WAYS = (*NEWS, *KEPT)
 SCHEMES = {"http": "plain", "https": "TLS"}
 # Without distance: calls in a turn. With it: one, in fewer turns, which are mostly waiting.
 LOOPS = dict.fromkeys(NEWS, 1) | dict.fromkeys(KEPT, 10)
+PEERS = {
+    NEW: "urllib3",
+    URLLIB3: "urllib3",
+    NEW_REQUESTS: "requests",
+    REQUESTS: "requests",
+    HTTPX: "httpx",
+}
 ROUNDS = 100  # of freezing
 FREEZES = {"fin": "its connections are closed", "reset": "they are reset when used again"}
 MAX_IDLE_S, FROZEN_S = 0.002, 0.005  # instead of 20 s and of minutes
-
-
-def no_more_than(factor: float) -> Claim:
-    """The treatment costs no more than so many times what the control costs."""
-    return Claim(
-        text=f"<= {factor:g}x",
-        holds=lambda control, treatment: treatment.median <= factor * control.median,
-    )
 
 
 def cell(scheme: str, round_trip_ms: int) -> str:
@@ -46,47 +45,91 @@ def cell(scheme: str, round_trip_ms: int) -> str:
     return f"{SCHEMES[scheme]}, {round_trip_ms} ms away"
 
 
+def _row(scheme: str, away_ms: int, way: str, *claims: Claim) -> Row:
+    place = cell(scheme, away_ms)
+    return Row(
+        what=f"GET, {place}, against {way}",
+        control=f"{way}, {place}",
+        treatment=f"{OURS}, {place}",
+        claims=claims,
+        peer=PEERS[way],
+    )
+
+
+def _frozen(way: str, *claims: Claim) -> Row:
+    what = f"POSTs lost after {ROUNDS} freezes, against {way}"
+    return Row(what=what, control=f"{way}, lost", treatment=f"{OURS}, lost", claims=claims, peer=PEERS[way])
+
+
+ROWS = (
+    _row("http", 0, NEW),
+    _row("http", 0, NEW_REQUESTS),
+    _row("http", 0, URLLIB3, at_most_times(1.1)),
+    _row("http", 0, REQUESTS, at_most_times(1)),
+    _row("http", 0, HTTPX, at_most_times(1)),
+    _row("https", 0, NEW),
+    _row("https", 0, NEW_REQUESTS),
+    _row("https", 0, URLLIB3),
+    _row("https", 0, REQUESTS),
+    _row("https", 0, HTTPX),
+    *(
+        _row(scheme, away_ms, way, *((times_less(3),) if (scheme, away_ms, way) == ("https", 5, NEW) else ()))
+        for away_ms in (1, 5, 20)
+        for scheme in SCHEMES
+        for way in (NEW, URLLIB3)
+    ),
+    _frozen(URLLIB3, at_most(0, "requests")),
+    _frozen(REQUESTS),
+    _frozen(HTTPX),
+)
+
+
 def steps(run: Run) -> int:
-    """One process that freezes, then one in each round."""
-    return run.size.processes + 1
+    """One process that freezes, one that does not count, then one in each round."""
+    return sampling.steps(run, (TOGETHER,)) + 1
 
 
 def measure(run: Run) -> Measured:
     """The freezes; then processes in which all take turns, at each distance."""
-    trials: dict[str, list[dict[str, Any]]] = {}
     urls = {
         cell(scheme, away_ms): run.origin.url(scheme, away_ms)
         for away_ms in run.size.round_trips_ms
         for scheme in SCHEMES
     }
-    # First, because it writes byte code and fills the file cache for those that are timed.
-    frozen = elsewhere.call(
-        freezes,
-        environ=run.origin.environ | {"LAMBDAKIT_MAX_IDLE": str(MAX_IDLE_S)},
-        url=run.origin.url("http", 0),
-        rounds=ROUNDS,
-    )
+    idle = run.switch({"LAMBDAKIT_MAX_IDLE": str(MAX_IDLE_S)}, off={})
+    frozen = elsewhere.call(freezes, environ=run.origin.environ | idle, url=run.origin.url("http", 0), rounds=ROUNDS)
     run.tick()
-    for round_ in range(run.size.processes):
-        prefix = f"/{round_}"
-        places = {name: f"{url}{prefix}/{number}" for number, (name, url) in enumerate(urls.items())}
-        found = elsewhere.call(timed, environ=run.origin.environ, places=places, samples=run.size.samples)
-        run.tick()
-        counts = run.origin.counts()
-        for number, name in enumerate(places):
+    environ = run.origin.environ | run.switch({}, off={"LAMBDAKIT_MAX_IDLE": "0"})
+
+    def trial(_: str, round_: int) -> dict[str, Any]:
+        samples = run.size.samples if round_ != sampling.FIRST else 1
+        places = {name: f"{url}/{round_}/{number}" for number, (name, url) in enumerate(urls.items())}
+        found: dict[str, Any] = elsewhere.call(timed, environ=environ, places=places, samples=samples)
+        return {f"{way}, {name}": done for name, by_way in found.items() for way, done in by_way.items()}
+
+    before = run.origin.counts()
+    trials = sampling.rounds(run, (TOGETHER,), trial, series=_series, rows=ROWS)[TOGETHER]
+    counts = run.origin.counts()
+    evidence: dict[str, Any] = {}
+    for round_, found in enumerate(trials):
+        for number, name in enumerate(urls):
             for position, way in enumerate(WAYS):
-                path = f"{prefix}/{number}/{position}"
-                seen = {kind: counted.get(path, 0) for kind, counted in counts.items()}
-                trials.setdefault(f"{way}, {name}", []).append(found[name][way] | seen | {"path": path})
-    series = {
-        name: Series(unit="µs", processes=[in_unit(done.pop("samples_s"), "µs") for done in given])
-        for name, given in trials.items()
-    }
+                path = f"/{round_}/{number}/{position}"
+                seen = {kind: counted.get(path, 0) - before[kind].get(path, 0) for kind, counted in counts.items()}
+                done = without_samples(found[f"{way}, {name}"]) | seen | {"path": path}
+                evidence.setdefault(f"{way}, {name}", []).append(done)
     lost = {
         f"{way}, lost": Series(unit="requests", processes=[[float(ROUNDS - told["answered"])]])
         for way, told in frozen.items()
     }
-    return Measured(series=series | lost, evidence=trials | {"freezes": frozen})
+    return Measured(series=_series({TOGETHER: trials}) | lost, evidence=evidence | {"freezes": frozen})
+
+
+def _series(trials: dict[str, list[dict[str, Any]]]) -> dict[str, Series]:
+    return {
+        name: Series(unit="µs", processes=[in_unit(found[name]["samples_s"], "µs") for found in trials[TOGETHER]])
+        for name in trials[TOGETHER][0]
+    }
 
 
 def timed(places: Mapping[str, str], samples: int) -> dict[str, Any]:
@@ -230,43 +273,18 @@ def _away_ms(name: str) -> int:
     return int(away.partition(" ")[0]) if away.endswith(" away") else 0
 
 
-def _row(scheme: str, away_ms: int, way: str, *claims: Claim) -> Row:
-    place = cell(scheme, away_ms)
-    return Row(
-        what=f"GET, {place}, against {way}", control=f"{way}, {place}", treatment=f"{OURS}, {place}", claims=claims
-    )
-
-
-def _frozen(way: str, *claims: Claim) -> Row:
-    what = f"POSTs lost after {ROUNDS} freezes, against {way}"
-    return Row(what=what, control=f"{way}, lost", treatment=f"{OURS}, lost", claims=claims)
-
-
 EFFECT = Effect(
     name="keep_alive",
     question="What does a request cost over a connection that was kept, and is it answered after a freeze?",
-    rows=(
-        _row("http", 0, NEW),
-        _row("http", 0, NEW_REQUESTS),
-        _row("http", 0, URLLIB3, no_more_than(1.1)),
-        _row("http", 0, REQUESTS, no_more_than(1)),
-        _row("http", 0, HTTPX, no_more_than(1)),
-        _row("https", 0, NEW),
-        _row("https", 0, NEW_REQUESTS),
-        _row("https", 0, URLLIB3),
-        _row("https", 0, REQUESTS),
-        _row("https", 0, HTTPX),
-        *(
-            _row(scheme, away_ms, way, *((times_less(3),) if (scheme, away_ms, way) == ("https", 5, NEW) else ()))
-            for away_ms in (1, 5, 20)
-            for scheme in SCHEMES
-            for way in (NEW, URLLIB3)
-        ),
-        _frozen(URLLIB3, at_most(0, "requests")),
-        _frozen(REQUESTS),
-        _frozen(HTTPX),
-    ),
+    group="warm",
+    claim="A request over a kept connection takes a third of a new one's time at most, and survives a freeze.",
+    rows=ROWS,
     steps=steps,
     measure=measure,
     verify=verify,
+    breaks=(
+        *(f"{OURS}, {cell(scheme, away_ms)}: one connection" for away_ms in (0, 5) for scheme in SCHEMES),
+        f"freezes: {OURS} was answered after each",
+    ),
+    long=True,
 )

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from .. import sampling
 from ..effect import Check, Effect, Measured, Row, Series, at_most
 from ..processes import ROOT, ask, clean_environ
 from ..upstream import ACCOUNT
@@ -17,43 +18,65 @@ if TYPE_CHECKING:
 SCRIPT = ROOT / "benchmarks" / "crowd.py"
 OURS = "lambdakit"
 PEERS = ("boto3", "Powertools", "aws_secretsmanager_caching")
+FURTHER = ("aws_secretsmanager_caching",)  # left out where only the peers are measured that most have
 WAYS = (OURS, *PEERS)
+BROKEN = "lambdakit, each thread by itself"
 THREADS = 64
 TEXT = '{"user": "app", "port": 5432}'
+ONE_CALL = f"{OURS}: one call for all threads"
+
+
+def _row(peer: str, figure: str, **more: Any) -> Row:
+    return Row(
+        what=f"{figure} for {THREADS} threads, against {peer}",
+        control=f"{peer}, {figure}",
+        treatment=f"{OURS}, {figure}",
+        peer=peer,
+        **more,
+    )
+
+
+ROWS = (
+    *(_row(peer, "calls", claims=(at_most(1, "calls"),)) for peer in PEERS),
+    *(_row(peer, "wall") for peer in PEERS),
+)
 
 
 def steps(run: Run) -> int:
     """Each way, once without counting and then in each round."""
-    return (run.size.processes + 1) * len(WAYS)
+    return sampling.steps(run, run.ways(WAYS, further=FURTHER))
 
 
 def measure(run: Run) -> Measured:
     """Fresh processes of each way in turn; each answer takes the server some milliseconds, any number at once."""
     environ = clean_environ(**ACCOUNT, AWS_ENDPOINT_URL=run.upstream.steady_url, AWS_CA_BUNDLE=str(run.upstream.issuer))
-    trials: dict[str, list[dict[str, Any]]] = {way: [] for way in WAYS}
-    for round_ in range(-1, run.size.processes):
-        for way in WAYS if round_ % 2 == 0 else reversed(WAYS):
-            before = run.upstream.calls()
-            trial: dict[str, Any] = ask(["-P", str(SCRIPT), way, str(THREADS)], environ=environ)
-            trial["calls"] = dict(run.upstream.calls() - before)
-            run.tick()
-            if round_ >= 0:  # the first one wrote byte code, filled the file cache, and had moto answer once
-                trials[way].append(trial)
+
+    def trial(way: str, _: int) -> dict[str, Any]:
+        before = run.upstream.calls()
+        asked = run.switch(way, off=BROKEN) if way == OURS else way
+        done: dict[str, Any] = ask(["-P", str(SCRIPT), asked, str(THREADS)], environ=environ)
+        return done | {"calls": dict(run.upstream.calls() - before)}
+
+    trials = sampling.rounds(run, run.ways(WAYS, further=FURTHER), trial, series=_series, rows=ROWS)
+    return Measured(series=_series(trials), evidence=dict(trials))
+
+
+def _series(trials: dict[str, list[dict[str, Any]]]) -> dict[str, Series]:
     calls = {
-        f"{way}, calls": Series(
-            unit="calls", processes=[[float(sum(trial["calls"].values()))] for trial in trials[way]]
-        )
-        for way in WAYS
+        f"{way}, calls": Series(unit="calls", processes=[[float(sum(done["calls"].values()))] for done in given])
+        for way, given in trials.items()
     }
-    wall = {f"{way}, wall": Series(unit="ms", processes=[[trial["wall_ms"]] for trial in trials[way]]) for way in WAYS}
-    return Measured(series=calls | wall, evidence=dict(trials))
+    wall = {
+        f"{way}, wall": Series(unit="ms", processes=[[done["wall_ms"]] for done in given])
+        for way, given in trials.items()
+    }
+    return calls | wall
 
 
 def verify(measured: Measured) -> list[Check]:
     """Every thread got the secret; most of ours asked before there was an answer, and the server saw one call."""
     checks = []
-    for way in WAYS:
-        trials = measured.evidence[way]
+    for way, trials in measured.evidence.items():
         wrong = [value for trial in trials for value in trial["values"] if value != TEXT]
         sizes = [len(trial["values"]) for trial in trials]
         calls = [trial["calls"] for trial in trials]
@@ -69,30 +92,21 @@ def verify(measured: Measured) -> list[Check]:
         *checks,
         Check(what=f"{OURS}: the threads asked at once", passed=min(crowds) > THREADS // 2, found=crowds),
         Check(
-            what=f"{OURS}: one call for all threads",
+            what=ONE_CALL,
             passed=all(calls == {"GetSecretValue": 1} for calls in ours),
             found=ours,
         ),
     ]
 
 
-def _row(peer: str, figure: str, **more: Any) -> Row:
-    return Row(
-        what=f"{figure} for {THREADS} threads, against {peer}",
-        control=f"{peer}, {figure}",
-        treatment=f"{OURS}, {figure}",
-        **more,
-    )
-
-
 EFFECT = Effect(
     name="single_flight",
     question="What do 64 threads cost that ask for one secret at once?",
-    rows=(
-        *(_row(peer, "calls", claims=(at_most(1, "calls"),)) for peer in PEERS),
-        *(_row(peer, "wall") for peer in PEERS),
-    ),
+    group="cold",
+    claim=f"{THREADS} threads that ask for one secret at once cost one call.",
+    rows=ROWS,
     steps=steps,
     measure=measure,
     verify=verify,
+    breaks=(ONE_CALL,),
 )

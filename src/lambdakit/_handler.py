@@ -111,7 +111,7 @@ def handler(
             Lambda runtime only, when the handler is decorated: importing a handler in a test does nothing, see
             `Environment.preload`. With the extension as backend, and under SnapStart, values wait for the first
             invocation. What fails is logged and never raised here: an error that will not pass by itself is raised at
-            the first use of the value, anything else is tried again there.
+            the first use of the value, anything else is tried again there, or together if it was throttled.
         preload_budget: seconds for all of `preload`, 0 for none of it. What INIT's limit of 10 s leaves is kept too.
         reseed: seed `random` anew after a SnapStart restore: all environments of a snapshot have its state.
         loop: for coroutines: ``"asyncio"``, or ``"uvloop"`` if that is installed.

@@ -1,0 +1,1 @@
+"""Many environments that start within seconds, against the limits of the services that they all ask."""

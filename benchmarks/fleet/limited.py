@@ -1,0 +1,57 @@
+"""Our end of the server with limits."""
+
+from __future__ import annotations
+
+import http.client
+import json
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from ..server import Server
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from .limits import Quota
+
+_TIMEOUT_S = 10.0
+
+
+class Call(NamedTuple):
+    """One call as the server saw it: when it arrived by the monotonic clock of this machine, and whose it was."""
+
+    arrived_s: float
+    member: str
+    operation: str
+    answered: bool
+
+
+class LimitedServer(Server):
+    """moto's answers, said again within limits, on a free port of the loopback interface.
+
+    Args:
+        upstream: moto's server, over HTTP.
+
+    Attributes:
+        url: where it is.
+    """
+
+    def __init__(self, upstream: str) -> None:
+        super().__init__("fleet.limited_process", upstream, needs="lambdakit[lab]")
+        self.url: str = self.told
+
+    def begin(self, quotas: Iterable[Quota]) -> None:
+        """Begin anew, with full buckets; an operation without a quota is always answered."""
+        self._ask("POST", "/__begin", [asdict(quota) for quota in quotas])
+
+    def calls(self) -> list[Call]:
+        """All calls since, in the order in which they arrived."""
+        return [Call(*call) for call in self._ask("GET", "/__calls")]
+
+    def _ask(self, method: str, path: str, content: Any = None) -> Any:
+        connection = http.client.HTTPConnection(self.url.removeprefix("http://"), timeout=_TIMEOUT_S)
+        try:
+            connection.request(method, path, body=json.dumps(content), headers={"Content-Type": "application/json"})
+            return json.loads(connection.getresponse().read() or "null")
+        finally:
+            connection.close()

@@ -1,0 +1,8 @@
+"""What a run has found, to look at: a page, figures, the docs, a comparison with another run."""
+
+from __future__ import annotations
+
+from .compare import compare, compare_text
+from .page import write_figures, write_html
+
+__all__ = ["compare", "compare_text", "write_figures", "write_html"]

@@ -531,3 +531,12 @@ def test_nothing_of_it_is_secret(output: Output, caplog: pytest.LogCaptureFixtur
         handler("planted", None)
     assert len(output.writes) == 1
     assert "planted" not in output.writes[0] + caplog.text
+
+
+@pytest.mark.parametrize("in_lambda", [True, False])
+def test_its_imports_belong_to_init(in_lambda: bool) -> None:
+    """Where the settings ask for metrics or a log, the first invocation does not wait for the modules behind them."""
+    env = Environment(settings=Settings(in_lambda=in_lambda, log=True), backend=MemoryBackend())
+    with lambdakit.use_environment(env):
+        lambdakit.handler(lambda event, context: None)
+    assert (env.made("telemetry") is not None) is in_lambda

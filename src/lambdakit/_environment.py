@@ -35,7 +35,21 @@ if TYPE_CHECKING:
 
 DEADLINE_MARGIN_S = 0.25  # of an invocation, to answer with, once a fetch has failed for lack of time
 
-_OWNED = ("backend", "clients", "loop", "memory", "pools", "singletons", "telemetry", "tokens", "warmer")
+
+class _Part:
+    """Something an environment owns, from its first use on an attribute: `__getattr__` would slow all attributes."""
+
+    __slots__ = ("_name",)
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._name = name
+
+    def __get__(self, env: Environment, owner: type | None = None) -> Any:
+        part = env.__dict__[self._name] = getattr(env._owned, self._name)  # noqa: SLF001 - its own environment
+        return part
+
+
+_part: Any = _Part  # to a type checker a part is what its annotation says
 
 
 class Environment:
@@ -67,9 +81,8 @@ class Environment:
     """
 
     __slots__ = (
-        *_OWNED,
+        "__dict__",
         "_budget",
-        "_found",
         "_lock",
         "_numbers",
         "_observed",
@@ -87,15 +100,15 @@ class Environment:
         "settings",
     )
 
-    backend: Source
-    clients: Clients
-    loop: Loop
-    memory: Memory
-    pools: Pools
-    singletons: Singletons
-    telemetry: Telemetry
-    tokens: Tokens
-    warmer: Warmer
+    backend: Source = _part()
+    clients: Clients = _part()
+    loop: Loop = _part()
+    memory: Memory = _part()
+    pools: Pools = _part()
+    singletons: Singletons = _part()
+    telemetry: Telemetry = _part()
+    tokens: Tokens = _part()
+    warmer: Warmer = _part()
 
     def __init__(
         self, *, settings: Settings | None = None, clock: Clock | None = None, backend: Backend | str | None = None
@@ -108,7 +121,6 @@ class Environment:
                 f"backend={self.given!r}: give one of {', '.join(BACKENDS)}, or an object that is one"
             )
         self._plans: Plans | None = None
-        self._found: set[str] = set()  # two threads may find the same
         self._observed = self.settings.metrics_namespace is not None or self.settings.log
         self._start()
         for problem in self.settings.problems:
@@ -134,18 +146,7 @@ class Environment:
             invoking=lambda: self.current() is not None,
             epoch=lambda: self.invocations + self.pings,
         )
-        for name in self._found:
-            delattr(self, name)
-        self._found = set()
-
-    def __getattr__(self, name: str) -> Any:
-        """Something that it owns, found once: afterwards it is an attribute like others."""
-        if name not in _OWNED:
-            raise AttributeError(f"an Environment has no attribute {name!r}")
-        part = getattr(self._owned, name)
-        setattr(self, name, part)
-        self._found.add(name)
-        return part
+        self.__dict__.clear()
 
     @property
     def plans(self) -> Plans:
@@ -180,10 +181,9 @@ class Environment:
         """An invocation begins, of whose time I/O leaves `margin_s`; pair it with `end`."""
         number, now = next(self._numbers), self.clock.now()
         self.invocations = number
-        kind = (
-            "warm" if number > 1 else start_kind(self.settings.init_type, self.pings, between_s(self.init_ended, now))
-        )
-        invocation = Invocation(context, number, kind, now, self.init_ended, margin_s, watch)
+        ended = self.init_ended
+        kind = "warm" if number > 1 else start_kind(self.settings.init_type, self.pings, between_s(ended, now))
+        invocation = Invocation(context, number, kind, now, ended, margin_s, watch)
         if watch is not None or self._observed:
             self.telemetry.began(invocation)
         self._enter(invocation, now)

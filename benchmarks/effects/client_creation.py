@@ -84,4 +84,5 @@ EFFECT = Effect(
     measure=measure,
     verify=verify,
     breaks=(BOUNDED,),
+    long=True,
 )

@@ -277,4 +277,5 @@ EFFECT = Effect(
     measure=measure,
     verify=verify,
     breaks=(UNREACHED, *(check(burst(WARM, size)) for size in BURSTS[1:] for check in (kept, met))),
+    long=True,
 )

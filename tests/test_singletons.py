@@ -946,12 +946,13 @@ def test_what_is_abandoned_is_never_destroyed(env: Environment, server: Server) 
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 def test_a_child_takes_no_lock_of_its_parents(env: Environment, server: Server) -> None:
     """Another thread may hold it at the fork, in the middle of a build."""
-    begun, release = threading.Event(), threading.Event()
+    begun, release, parent = threading.Event(), threading.Event(), os.getpid()
 
     @lambdakit.singleton
     def slow() -> str:
         begun.set()
-        release.wait(PATIENCE_S)
+        if os.getpid() == parent:  # the child has a copy of the event, and of its lock: whoever holds that is not there
+            release.wait(PATIENCE_S)
         return "built"
 
     with ThreadPoolExecutor(1) as pool:
@@ -959,7 +960,6 @@ def test_a_child_takes_no_lock_of_its_parents(env: Environment, server: Server) 
         assert begun.wait(PATIENCE_S)
         lock = held(env)._lock
         with lock:
-            release.set()  # the child's copy: its own build does not wait
             child = os.fork()
             if child == 0:
                 code = 1
@@ -967,6 +967,7 @@ def test_a_child_takes_no_lock_of_its_parents(env: Environment, server: Server) 
                     code = 0 if slow() == "built" else 2
                 finally:
                     os._exit(code)
+        release.set()
         watchdog = threading.Timer(PATIENCE_S, os.kill, (child, 9))
         watchdog.start()
         status = os.waitpid(child, 0)[1]

@@ -93,6 +93,7 @@ class FaultServer:
         self.port: int = self._listener.getsockname()[1]
         self._threads: list[threading.Thread] = []
         self._peers: list[socket.socket] = []
+        self._stopped = False
         self._acceptor = threading.Thread(target=self._accept)
         self._acceptor.start()
 
@@ -111,7 +112,10 @@ class FaultServer:
             self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
         self._acceptor.join(PATIENCE_S)
-        for sock in self._peers:
+        with self.lock:
+            self._stopped = True
+            peers = [*self._peers]
+        for sock in peers:
             with contextlib.suppress(OSError):
                 sock.shutdown(socket.SHUT_RDWR)
         for thread in self._threads:
@@ -133,10 +137,15 @@ class FaultServer:
 
     def _serve(self, sock: socket.socket, number: int) -> None:
         with contextlib.suppress(OSError):
-            if self._context is not None:
-                sock = self._context.wrap_socket(sock, server_side=True)
-            self._peers.append(sock)
-            self._behave(Peer(self, sock, number))
+            if self._context is not None:  # the handshake is ended by `stop` as well
+                sock = self._context.wrap_socket(sock, server_side=True, do_handshake_on_connect=False)
+            with self.lock:
+                self._peers.append(sock)
+                stopped = self._stopped
+            if not stopped:
+                if isinstance(sock, ssl.SSLSocket):
+                    sock.do_handshake()
+                self._behave(Peer(self, sock, number))
         sock.close()
         self.ended.release()
 

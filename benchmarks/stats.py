@@ -67,7 +67,9 @@ def median_interval(values: Sequence[float]) -> tuple[float, float]:
 def ratio_interval(control: Sequence[float], treatment: Sequence[float]) -> tuple[float, float, float]:
     """The ratio of the medians, control over treatment, with the ends of its bootstrap interval.
 
-    As in `median_interval` processes are drawn again, the two sides apart.
+    As in `median_interval` processes are drawn again. Sides of one length were measured in turn: their n-th values are
+    of one round, what the machine did meanwhile happened to both, and whole rounds are drawn. Else the sides are drawn
+    apart.
 
     Returns:
         The ratio, the lower end and the upper end of its 95 % interval. The ratio lies within.
@@ -78,11 +80,15 @@ def ratio_interval(control: Sequence[float], treatment: Sequence[float]) -> tupl
     if not control or not treatment or min(*control, *treatment) <= 0.0:
         raise ValueError("a ratio needs values above 0 on both sides")
     draw = random.Random(_SEED).choices  # noqa: S311 - no secret depends on it
-    ratios = [
-        median(draw(control, k=len(control))) / median(draw(treatment, k=len(treatment))) for _ in range(RESAMPLES)
-    ]
+    in_turn = len(control) == len(treatment)
+
+    def drawn() -> float:
+        first = draw(range(len(control)), k=len(control))
+        second = first if in_turn else draw(range(len(treatment)), k=len(treatment))
+        return median(control[n] for n in first) / median(treatment[n] for n in second)
+
     ratio = median(control) / median(treatment)
-    return ratio, *_ends(ratios, ratio)
+    return ratio, *_ends([drawn() for _ in range(RESAMPLES)], ratio)
 
 
 def narrow(figure: float, low: float, high: float) -> bool:

@@ -46,6 +46,19 @@ def test_the_ratio_lies_in_its_interval(control: list[float], treatment: list[fl
     assert stats.ratio_interval(control, treatment) == (ratio, low, high)
 
 
+@FEWER
+@given(VALUES)
+def test_a_slow_minute_hits_both_sides(values: list[float]) -> None:
+    """What was measured in turn is drawn in rounds."""
+    assert stats.ratio_interval(values, [value / 2.0 for value in values]) == (2.0, 2.0, 2.0)
+
+
+def test_sides_that_took_no_turns_are_drawn_apart() -> None:
+    """Their n-th values have nothing to do with each other."""
+    _, low, high = stats.ratio_interval([1.0, 2.0, 4.0], [0.5, 1.0, 2.0, 0.5, 1.0, 2.0])
+    assert low < 2.0 < high
+
+
 @pytest.mark.parametrize(("control", "treatment"), [([], [1.0]), ([1.0], []), ([0.0], [1.0]), ([1.0], [-1.0])])
 def test_a_ratio_of_nothing_is_refused(control: list[float], treatment: list[float]) -> None:
     """Rather than shown."""
@@ -149,10 +162,11 @@ def test_few_processes_are_never_stable() -> None:
 
 
 def test_a_ratio_has_to_be_narrow_too() -> None:
-    """Two medians of which each is just within a tenth, and may err in different directions."""
-    one = series(9.1, 9.1, 10.0, 10.9, 10.9)
+    """Two medians of which each is just within a tenth, and errs in another direction."""
+    one, other = series(9.1, 9.1, 10.0, 10.9, 10.9), series(10.9, 10.9, 10.0, 9.1, 9.1)
     assert stats.narrow(one.median, *one.interval)
-    assert not sampling.stable(one, one)
+    assert sampling.stable(one, one)
+    assert not sampling.stable(one, other)
     assert sampling.stable(series(*[5.0] * 5), series(*[0.0] * 5))  # there is none here
 
 

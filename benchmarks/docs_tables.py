@@ -1,4 +1,4 @@
-"""The tables of figures in pages of docs/, written from what a run has found: `python -m benchmarks.docs_tables`."""
+"""The figures in README.md and in pages of docs/, as a run has found them: `python -m benchmarks.docs_tables`."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .report import words
 from .table import number
 
 if TYPE_CHECKING:
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parents[1]
 DOCUMENT = ROOT / "docs" / "benchmarks.json"  # what docs/benchmarks.md shows, too
+CLAIMS = "<!-- begin: benchmarks -->"  # what is claimed, of all effects
 END = "<!-- end -->"
 # Of `keep_alive`: what its series are named after, behind the way and a comma.
 PLACES = {
@@ -33,16 +35,40 @@ def written(page: str, content: dict[str, Any]) -> str:
         ValueError: a block has no end.
     """
     for effect in content["effects"]:
-        begin = f"<!-- begin: benchmarks {effect['name']} -->"
-        if effect["name"] not in TABLES or begin not in page or not effect["series"]:
+        if effect["name"] in TABLES and effect["series"]:
+            table = f"{TABLES[effect['name']](effect)}\n\n{_origin(content, effect)}"
+            page = _put(page, f"<!-- begin: benchmarks {effect['name']} -->", table)
+    return _put(page, CLAIMS, claims(content)) if CLAIMS in page else page
+
+
+def _put(page: str, begin: str, block: str) -> str:
+    if begin not in page:
+        return page
+    before, _, rest = page.partition(begin)
+    _, end, after = rest.partition(END)
+    if not end:
+        raise ValueError(f"after {begin} there is no {END}")
+    return f"{before}{begin}\n{block}\n{END}{after}"
+
+
+def claims(content: dict[str, Any]) -> str:
+    """What is claimed of each effect, as the project's README says it: with a figure, and a link to all of them."""
+    lines = ["| what is claimed | what was measured | claims held |", "|---|---|--:|"]
+    for effect in content["effects"]:
+        if effect["error"] or words.unverified(effect):
             continue
-        before, _, rest = page.partition(begin)
-        _, end, after = rest.partition(END)
-        if not end:
-            raise ValueError(f"after {begin} there is no {END}")
-        table = TABLES[effect["name"]](effect)
-        page = f"{before}{begin}\n{table}\n\n{_origin(content, effect)}\n{END}{after}"
-    return page
+        rows = [row for row in effect["rows"] if row["claims"]]
+        if not rows:
+            continue
+        largest = max(rows, key=lambda row: abs(row["difference"]))
+        row = max(filter(words.has_ratio, rows), key=lambda row: row["ratio_low"], default=largest)
+        told = [claim["held"] for one in rows for claim in one["claims"]]
+        lines.append(
+            f"| [{effect['claim']}](docs/benchmarks.md#{effect['name']}) "
+            f"| {row['what']}: {words.result(row)}{', unstable' if words.unstable(row) else ''} "
+            f"| {sum(told)} of {len(told)} |"
+        )
+    return "\n".join(lines)
 
 
 def keep_alive(effect: dict[str, Any]) -> str:
@@ -55,7 +81,7 @@ def keep_alive(effect: dict[str, Any]) -> str:
     for way in ways:
         cells = [_figure(series.get(f"{way}, {place}")) for place in places]
         lines.append(f"| {_name(way)} | {' | '.join(cells)} |")
-    return "\n".join(lines + _claims(effect))
+    return "\n".join(lines + _claims_of(effect))
 
 
 TABLES: dict[str, Callable[[dict[str, Any]], str]] = {"keep_alive": keep_alive}
@@ -70,7 +96,7 @@ def _name(way: str) -> str:
     return f"`{way}`" if way.replace(".", "").replace("_", "").isalnum() else way
 
 
-def _claims(effect: dict[str, Any]) -> list[str]:
+def _claims_of(effect: dict[str, Any]) -> list[str]:
     told = [
         f"- {row['what']}: {claim['text']}, {'held' if claim['held'] else '**not held**'}"
         for row in effect["rows"]
@@ -93,7 +119,7 @@ def _origin(content: dict[str, Any], effect: dict[str, Any]) -> str:
 def main(arguments: list[str], root: Path = ROOT) -> None:
     """Rewrite the pages that have a block; the only argument is a results document other than `DOCUMENT`."""
     content = json.loads((Path(arguments[0]) if arguments else DOCUMENT).read_text("utf-8"))
-    for path in sorted((root / "docs").glob("*.md")):
+    for path in [*root.glob("README.md"), *sorted((root / "docs").glob("*.md"))]:
         page = path.read_text("utf-8")
         new = written(page, content)
         if new != page:

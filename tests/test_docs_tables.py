@@ -1,13 +1,14 @@
-"""The tables of figures in pages of docs/ are what a results document says."""
+"""The figures in README.md and in pages of docs/ are what a results document says."""
 
 import copy
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 from benchmarks import docs_tables
-from benchmarks.docs_tables import DOCUMENT, ROOT, main, written
+from benchmarks.docs_tables import CLAIMS, DOCUMENT, ROOT, main, written
 from benchmarks.effects import EFFECTS
 
 BEGIN, END = "<!-- begin: benchmarks keep_alive -->", "<!-- end -->"
@@ -122,10 +123,43 @@ def test_each_table_is_of_an_effect_and_in_a_page() -> None:
     assert all(pages.count(f"<!-- begin: benchmarks {name} -->") == 1 for name in docs_tables.TABLES)
 
 
+def test_the_claims_of_the_readme() -> None:
+    """Each with its figure and a link; what was not verified is claimed nowhere, what does not hold says so."""
+    effects = [claimed("one"), claimed("two", passed=False), claimed("three", as_difference=True), claimed("four")]
+    effects[-1]["rows"][0]["claims"] = []
+    page = written(f"{CLAIMS}\nold\n{END}\n", {"effects": effects})
+    assert page == (
+        f"{CLAIMS}\n| what is claimed | what was measured | claims held |\n|---|---|--:|\n"
+        "| [It is fast.](docs/benchmarks.md#one) | a call: 2\N{MULTIPLICATION SIGN}, unstable | 1 of 2 |\n"
+        "| [It is fast.](docs/benchmarks.md#three) | a call: \N{MINUS SIGN}1.5 ms, unstable | 1 of 2 |\n"
+        f"{END}\n"
+    )
+
+
+def claimed(name: str, *, passed: bool = True, as_difference: bool = False) -> dict[str, Any]:
+    """An effect of which one claim of two holds."""
+    row: dict[str, Any] = {"what": "a call", "unit": "ms", "difference": -1.5, "as_difference": as_difference}
+    row |= {"ratio": 2.0, "ratio_low": 1.9, "stable": False}
+    row |= {"claims": [{"text": ">= 2x", "held": True}, {"text": "<= 1 ms", "held": False}]}
+    checks = [{"what": "the answers are right", "passed": passed}]
+    return {"name": name, "claim": "It is fast.", "rows": [row], "checks": checks, "error": None, "series": {}}
+
+
+@pytest.mark.skipif(not DOCUMENT.exists(), reason="there is no document of a run")
+def test_the_claims_of_the_readme_lead_to_their_figures() -> None:
+    """The page of figures has a heading for each of them."""
+    sections = (ROOT / "docs" / "benchmarks.md").read_text("utf-8")
+    _, _, table = (ROOT / "README.md").read_text("utf-8").partition(CLAIMS)
+    names = re.findall(r"\(docs/benchmarks\.md#(\w+)\)", table.partition(END)[0])
+    assert [name for name in names if f"\n#### {name}\n" not in sections] == []
+    document = json.loads(DOCUMENT.read_text("utf-8"))
+    assert names == [one["name"] for one in document["effects"] if any(row["claims"] for row in one["rows"])]
+
+
 @pytest.mark.skipif(not DOCUMENT.exists(), reason="there is no document of a run")
 def test_the_pages_have_the_figures_of_the_document() -> None:
     """Committed together."""
     content = json.loads(DOCUMENT.read_text("utf-8"))
-    for path in (ROOT / "docs").glob("*.md"):
+    for path in [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]:
         page = path.read_text("utf-8")
         assert page == written(page, content), "run: python -m benchmarks.docs_tables"

@@ -103,9 +103,12 @@ def _measure(
         with Run(size, tick=tick, more=more, peers=asked.peers, memory=asked.memory, broken=asked.broken) as run:
             bar.update(task, total=sum(effect.steps(run) for effect in chosen))
             outcomes = []
-            for effect in chosen:
+            for number, effect in enumerate(chosen, 1):
                 bar.update(task, description=effect.name, refresh=True)
                 outcomes.append(_outcome(effect, run))
+                if bar.disable:  # no terminal, as in CI: a long run says all the same how far it is
+                    told = f"{effect.name}: {outcomes[-1].took_s:.0f} s, {number} of {len(chosen)}"
+                    print(told, file=sys.stderr, flush=True)
             return outcomes, memory.calibration(run), run.cpu_method
 
 

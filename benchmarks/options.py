@@ -58,8 +58,10 @@ def _parser(effects: Mapping[str, Effect]) -> argparse.ArgumentParser:
     add = parser.add_argument
     add("effects", nargs="*", metavar="EFFECT", help="default: all that are quick; with --full, all")
     how_much = parser.add_mutually_exclusive_group()
-    how_much.add_argument("--quick", action="store_true", help="few processes, within 150 s (the default)")
-    how_much.add_argument("--full", action="store_true", help="many processes, every peer, three memory sizes")
+    how_much.add_argument("--quick", action="store_true", help="few processes, about three minutes (the default)")
+    how_much.add_argument(
+        "--full", action="store_true", help="many processes, every peer, three memory sizes: about 40 minutes"
+    )
     add("--peers", action="store_true", help="every peer; else those that a claim is about (--full has them)")
     add(
         "--memory",

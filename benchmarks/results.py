@@ -60,6 +60,7 @@ def row_figures(row: Row, measured: Measured) -> dict[str, Any]:
     """One row of the table in figures."""
     control, treatment = measured.series[row.control], measured.series[row.treatment]
     ratio, low, high = None, None, None
+    sides = sampling.stable(control), sampling.stable(treatment)
     if min(*control.values, *treatment.values) > 0:
         ratio, low, high = stats.ratio_interval(control.values, treatment.values)
         verdict = stats.verdict(low, high)
@@ -81,7 +82,10 @@ def row_figures(row: Row, measured: Measured) -> dict[str, Any]:
         "ratio_low": low,
         "ratio_high": high,
         "verdict": verdict,
-        "stable": sampling.stable(control, treatment),
+        # What the row has found is its ratio, or the difference of its two sides.
+        "stable": all(sides) if row.as_difference else sampling.stable_ratio(control, treatment),
+        "stable_without": sides[0],
+        "stable_with": sides[1],
         "spread_without_pct": stats.spread_pct(control.values),
         "spread_with_pct": stats.spread_pct(treatment.values),
         "claims": [{"text": claim.text, "held": claim.holds(control, treatment)} for claim in row.claims],

@@ -73,18 +73,27 @@ def rounds(
 
 def settled(rows: Iterable[Row], series: Mapping[str, Series]) -> bool:
     """Whether each figure of each row has an interval that is narrow enough to be shown as it is."""
+    pairs = [(series[row.control], series[row.treatment]) for row in rows if {row.control, row.treatment} <= {*series}]
     return all(
-        stable(series[row.control], series[row.treatment]) for row in rows if {row.control, row.treatment} <= {*series}
+        stable(control) and stable(treatment) and stable_ratio(control, treatment) for control, treatment in pairs
     )
 
 
-def stable(control: Series, treatment: Series) -> bool:
-    """Whether both medians, and their ratio where there is one, are narrow. Of too few processes nobody knows."""
-    for side in (control, treatment):
-        if len(side.values) < FEWEST and side.unit not in COUNTED:
-            return False
-        if not stats.narrow(side.median, *side.interval):
-            return False
+def stable(side: Series) -> bool:
+    """Whether its median is narrow. Of too few processes nobody knows."""
+    return _enough(side) and stats.narrow(side.median, *side.interval)
+
+
+def stable_ratio(control: Series, treatment: Series) -> bool:
+    """Whether their ratio is narrow; where there is none, whether both are."""
     if min(*control.values, *treatment.values) <= 0.0:
-        return True
-    return stats.narrow(*stats.ratio_interval(control.values, treatment.values))
+        return stable(control) and stable(treatment)
+    return (
+        _enough(control)
+        and _enough(treatment)
+        and stats.narrow(*stats.ratio_interval(control.values, treatment.values))
+    )
+
+
+def _enough(side: Series) -> bool:
+    return len(side.values) >= FEWEST or side.unit in COUNTED

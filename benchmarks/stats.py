@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["interquartile_range", "median", "median_interval", "percentile", "ratio_interval", "spread_pct"]
+__all__ = ["interquartile_range", "median", "median_interval", "percentile", "ratio", "ratio_interval", "spread_pct"]
 
 RESAMPLES = 2_000  # the ends of a 95 % interval then rest on 50 resamples each
 CONFIDENCE = 0.95
@@ -64,12 +64,23 @@ def median_interval(values: Sequence[float]) -> tuple[float, float]:
     return _ends([median(draw(values, k=len(values))) for _ in range(RESAMPLES)], median(values))
 
 
-def ratio_interval(control: Sequence[float], treatment: Sequence[float]) -> tuple[float, float, float]:
-    """The ratio of the medians, control over treatment, with the ends of its bootstrap interval.
+def ratio(control: Sequence[float], treatment: Sequence[float]) -> float:
+    """What the control costs, divided by what the treatment costs.
 
-    As in `median_interval` processes are drawn again. Sides of one length were measured in turn: their n-th values are
-    of one round, what the machine did meanwhile happened to both, and whole rounds are drawn. Else the sides are drawn
-    apart.
+    Sides of one length were measured in turn: their n-th values are of one round, and what the machine did meanwhile
+    happened to both. Of these it is the median over the rounds of the ratio in each. Else it is that of the medians.
+
+    Raises:
+        ValueError: a side has no values, or one that is not above 0.
+    """
+    rounds = _in_turn(control, treatment)
+    return median(rounds) if rounds else median(control) / median(treatment)
+
+
+def ratio_interval(control: Sequence[float], treatment: Sequence[float]) -> tuple[float, float, float]:
+    """The ratio with the ends of its bootstrap interval.
+
+    As in `median_interval` processes are drawn again: rounds, where both sides took turns, else the two sides apart.
 
     Returns:
         The ratio, the lower end and the upper end of its 95 % interval. The ratio lies within.
@@ -77,18 +88,23 @@ def ratio_interval(control: Sequence[float], treatment: Sequence[float]) -> tupl
     Raises:
         ValueError: a side has no values, or one that is not above 0.
     """
+    if rounds := _in_turn(control, treatment):
+        return median(rounds), *median_interval(rounds)
+    draw = random.Random(_SEED).choices  # noqa: S311 - no secret depends on it
+    ratios = [
+        median(draw(control, k=len(control))) / median(draw(treatment, k=len(treatment))) for _ in range(RESAMPLES)
+    ]
+    figure = ratio(control, treatment)
+    return figure, *_ends(ratios, figure)
+
+
+def _in_turn(control: Sequence[float], treatment: Sequence[float]) -> list[float] | None:
+    """The ratio of each round; None of sides that took no turns."""
     if not control or not treatment or min(*control, *treatment) <= 0.0:
         raise ValueError("a ratio needs values above 0 on both sides")
-    draw = random.Random(_SEED).choices  # noqa: S311 - no secret depends on it
-    in_turn = len(control) == len(treatment)
-
-    def drawn() -> float:
-        first = draw(range(len(control)), k=len(control))
-        second = first if in_turn else draw(range(len(treatment)), k=len(treatment))
-        return median(control[n] for n in first) / median(treatment[n] for n in second)
-
-    ratio = median(control) / median(treatment)
-    return ratio, *_ends([drawn() for _ in range(RESAMPLES)], ratio)
+    if len(control) != len(treatment):
+        return None
+    return [one / other for one, other in zip(control, treatment, strict=True)]
 
 
 def narrow(figure: float, low: float, high: float) -> bool:

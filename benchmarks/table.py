@@ -68,7 +68,8 @@ def notes(content: dict[str, Any]) -> list[str]:
     where = f"{machine['cpu'] or 'unknown processor'}, {machine['cores']} cores, Python {machine['python']}"
     how = (
         "Medians over fresh processes; spread: interquartile range in % of the median, without / with. "
-        f"Unstable: an interval is wider than ±{stats.NARROW:.0%}, after as many processes as the run allows."
+        f"Unstable, of a single figure ~: its interval is wider than ±{stats.NARROW:.0%}, "
+        "after as many processes as the run allows."
     )
     lines = [f"{where}; {content['took_s']:.0f} s.", how]
     shares = ", ".join(
@@ -93,13 +94,18 @@ def cells(row: dict[str, Any]) -> Sequence[str]:
     claims = [f"{claim['text']}: {'held' if claim['held'] else 'NOT HELD'}" for claim in row["claims"]]
     return (
         row["what"],
-        f"{number(row['without'])} {row['unit']}",
-        f"{number(row['with'])} {row['unit']}",
+        f"{about(row, 'stable_without')}{number(row['without'])} {row['unit']}",
+        f"{about(row, 'stable_with')}{number(row['with'])} {row['unit']}",
         ratio,
         interval,
         f"{row['spread_without_pct']:.0f} / {row['spread_with_pct']:.0f}",
         "; ".join([*claims, *([] if row["stable"] else ["unstable"])]),
     )
+
+
+def about(row: dict[str, Any], key: str) -> str:
+    """The mark before a figure of which a document says, under that key, that it is not stable."""
+    return "~" if row.get(key) is False else ""
 
 
 def number(value: float) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -153,7 +154,9 @@ def test_a_run_writes_every_sample_and_the_machine(tmp_path: Path, capsys: pytes
     benchmarks = one["pyperf"]["benchmarks"]
     assert [len(benchmark["runs"]) for benchmark in benchmarks] == [TINY.processes] * 3
     assert "hostname" not in json.dumps(one["pyperf"])
-    assert "handler_overhead" in capsys.readouterr().out
+    told = capsys.readouterr()
+    assert "handler_overhead" in told.out
+    assert re.search(r"^handler_overhead: \d+ s, 1 of \d$", told.err, re.MULTILINE)
 
 
 def test_a_row_says_what_was_found(tmp_path: Path) -> None:
@@ -178,7 +181,7 @@ def test_the_table_says_it_too(tmp_path: Path, capsys: pytest.CaptureFixture[str
     assert cells["less"][1:] == ["30 ms", "2 ms", "15x", "15 to 15", "0 / 0", "<= 1 ms: NOT HELD"]
     assert cells["the same"][3] == "no difference"
     assert cells["calls"][3:5] == ["", ""]
-    assert cells["added"][3:5] + cells["added"][6:] == ["+1 ms", "", "unstable"]
+    assert cells["added"][1:5] + cells["added"][6:] == ["2 ms", "~3 ms", "+1 ms", "", "unstable"]
     told = document | {"calibration": [{"memory_mb": 128, "wanted": 0.0724, "measured": 0.0731}]}
     assert "128 MB 0.073 (wanted 0.072)" in table.notes(told)[-1]
     assert "made-up" in capsys.readouterr().out

@@ -49,12 +49,13 @@ def test_the_ratio_lies_in_its_interval(control: list[float], treatment: list[fl
 @FEWER
 @given(VALUES)
 def test_a_slow_minute_hits_both_sides(values: list[float]) -> None:
-    """What was measured in turn is drawn in rounds."""
+    """What was measured in turn has one ratio in each round, whatever the machine did."""
     assert stats.ratio_interval(values, [value / 2.0 for value in values]) == (2.0, 2.0, 2.0)
 
 
-def test_sides_that_took_no_turns_are_drawn_apart() -> None:
+def test_sides_that_took_no_turns_are_compared_by_their_medians() -> None:
     """Their n-th values have nothing to do with each other."""
+    assert stats.ratio([1.0, 2.0, 4.0], [1.0, 4.0]) == 2.0 / 2.5
     _, low, high = stats.ratio_interval([1.0, 2.0, 4.0], [0.5, 1.0, 2.0, 0.5, 1.0, 2.0])
     assert low < 2.0 < high
 
@@ -156,18 +157,34 @@ def series(*values: float, unit: str = "ms") -> Series:
 def test_few_processes_are_never_stable() -> None:
     """Four alike say nothing of a fifth; what is counted says it once for all."""
     alike = (10.0,) * 5
-    assert sampling.stable(series(*alike), series(*alike))
-    assert not sampling.stable(series(*alike), series(*alike[:4]))
-    assert sampling.stable(series(1, unit="calls"), series(6, unit="calls"))
+    assert sampling.stable(series(*alike))
+    assert not sampling.stable(series(*alike[:4]))
+    assert sampling.stable(series(1, unit="calls"))
+    assert sampling.stable_ratio(series(*alike), series(*alike))
+    assert not sampling.stable_ratio(series(*alike), series(*alike[:4]))
+    assert not sampling.stable_ratio(series(*alike[:4]), series(*alike[:4]))
+    assert sampling.stable_ratio(series(1, unit="calls"), series(6, unit="calls"))
 
 
 def test_a_ratio_has_to_be_narrow_too() -> None:
     """Two medians of which each is just within a tenth, and errs in another direction."""
     one, other = series(9.1, 9.1, 10.0, 10.9, 10.9), series(10.9, 10.9, 10.0, 9.1, 9.1)
-    assert stats.narrow(one.median, *one.interval)
-    assert sampling.stable(one, one)
-    assert not sampling.stable(one, other)
-    assert sampling.stable(series(*[5.0] * 5), series(*[0.0] * 5))  # there is none here
+    assert sampling.stable(one)
+    assert sampling.stable(other)
+    assert sampling.stable_ratio(one, one)
+    assert not sampling.stable_ratio(one, other)
+    assert sampling.stable_ratio(series(*[5.0] * 5), series(*[0.0] * 5))  # there is none here
+    both = {"a": one, "b": other}
+    assert sampling.settled([replace(ROW, treatment="a")], both)
+    assert not sampling.settled([ROW], both)
+
+
+def test_a_machine_of_two_speeds_has_a_ratio_all_the_same() -> None:
+    """Its times are not to be relied on; what they are of each other is. So more processes are asked for."""
+    slow, fast = series(1, 2, 1, 2, 1, 2), series(2, 4, 2, 4, 2, 4)
+    assert sampling.stable_ratio(slow, fast)
+    assert not sampling.stable(slow)
+    assert not sampling.settled([ROW], {"a": slow, "b": fast})
 
 
 def test_claims_can_be_disproved() -> None:

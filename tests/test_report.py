@@ -102,6 +102,13 @@ def test_only_a_document_that_says_so_makes_a_row_unstable() -> None:
     assert [words.unstable(row(**told)) for told in ({}, {"stable": True}, {"stable": False})] == [False, False, True]
 
 
+def test_a_figure_that_is_not_stable_is_marked_by_itself() -> None:
+    """Its row is not: a ratio may be sure where the times are not."""
+    shown = words.sides(row(stable=True, stable_without=False, stable_with=True))
+    assert [figure.startswith("~") for figure in shown] == [True, False]
+    assert not words.unstable(row(stable=True, stable_without=False))
+
+
 def test_the_headlines_are_the_biggest_claims_that_held() -> None:
     """One of each effect, ordered by the lower end of the interval, no more than there is room for."""
     small, large, wide = row(low=2, ratio=3), row(low=20, ratio=30, high=40), row(low=10, ratio=100, high=200)

@@ -6,7 +6,7 @@ import re
 from typing import Any
 
 from ..effect import COUNTED
-from ..table import number
+from ..table import about, number
 
 LESS, MORE, SAME = "less", "more", "no difference"
 
@@ -29,11 +29,14 @@ def amount(value: float, unit: str) -> str:
 
 
 def sides(row: dict[str, Any]) -> tuple[str, str]:
-    """What it costs without and with, both in a unit that suits the smaller one."""
+    """What it costs without and with, both in a unit that suits the smaller one; `~` marks an unstable figure."""
     values, unit = (row["without"], row["with"]), row["unit"]
     while unit in _LARGER and min(values) >= 1000.0:
         values, unit = (values[0] / 1000.0, values[1] / 1000.0), _LARGER[unit]
-    return amount(values[0], unit), amount(values[1], unit)
+    return (
+        about(row, "stable_without") + amount(values[0], unit),
+        about(row, "stable_with") + amount(values[1], unit),
+    )
 
 
 def claim(text: str) -> str:
@@ -70,7 +73,7 @@ def tendency(row: dict[str, Any]) -> str:
 
 
 def unstable(row: dict[str, Any]) -> bool:
-    """Whether its intervals stayed wider than they may; a document that does not say so is not blamed."""
+    """Whether the interval of what it has found stayed wider than it may; silence of a document is no blame."""
     return row.get("stable") is False
 
 

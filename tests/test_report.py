@@ -258,16 +258,26 @@ def test_rows_of_one_run_only_are_named() -> None:
     assert "without a ratio: e: zero" in said
 
 
-def test_an_effect_is_near_by_what_is_claimed_of_it() -> None:
-    """Rows without a claim count only where an effect has nothing else; each row counts as a row."""
+def test_an_effect_is_near_by_the_row_that_stands_for_it() -> None:
+    """The first that something is claimed of, else the first; each ratio counts as a ratio."""
     old = content(effect("a", row(what="1"), row(what="2", held=None)), effect("b", row(what="1", held=None)))
     new = content(
         effect("a", row(what="1"), row(what="2", held=None, ratio=9)), effect("b", row(what="1", held=None, ratio=9))
     )
-    assert shares(compare(old, new)) == {"rows": (1, 3), "effects": (1, 2)}
+    assert shares(compare(old, new)) == {"ratios": (1, 3), "claimed ratios": (1, 1), "effects": (1, 2)}
     said = compare_text(old, new)
-    assert "within 15 % of each other: 1 of 3 rows (33 %)" in said
+    assert "within 15 % of each other: 1 of 3 ratios (33 %)" in said
+    assert "within 15 % of each other: 1 of 1 claimed ratios (100 %)" in said
     assert "within 15 % of each other: 1 of 2 effects (50 %)" in said
+
+
+def test_a_ratio_that_means_nothing_is_not_compared() -> None:
+    """Where the difference is what a row has found, it is told."""
+    one, other = (content(effect("e", row(ratio=ratio, as_difference=True))) for ratio in (2.0, 9.0))
+    (change,) = compare(one, other)
+    assert change.near is None
+    assert shares([change]) == {"ratios": (0, 0), "claimed ratios": (0, 0), "effects": (0, 0)}
+    assert f"without a ratio: e: {change.what}: \N{MINUS SIGN}" in compare_text(one, other)
 
 
 def test_another_machine_is_said() -> None:
@@ -420,7 +430,7 @@ def test_the_program_writes_what_is_asked_for(tmp_path: Path, capsys: pytest.Cap
     said = capsys.readouterr().out
     assert str(tmp_path / "run.html") in said
     assert str(tmp_path / "figures" / "ratios.svg") in said
-    assert "within 15 % of each other: 1 of 1 rows" in said
+    assert "within 15 % of each other: 1 of 1 ratios" in said
 
 
 @pytest.mark.parametrize("text", [None, "no JSON"])

@@ -21,9 +21,11 @@ class Change:
 
     Attributes:
         effect, what: which row.
-        old, new: its ratios; None where a run has no such row, or no ratio in it.
+        old, new: its ratios; None where a run has no such row, or none in it that means something.
+        found: without a ratio, what the two have found, in words.
         only_in: ``"old"`` or ``"new"`` if the other run has no such row, else None.
         claimed: whether something is claimed of it.
+        leading: whether it stands for its effect.
         unstable: whether either run marks it so.
     """
 
@@ -31,8 +33,10 @@ class Change:
     what: str
     old: float | None
     new: float | None
+    found: str = ""
     only_in: str | None = None
     claimed: bool = False
+    leading: bool = False
     unstable: bool = False
 
     @property
@@ -53,6 +57,7 @@ class Change:
 def compare(old: dict[str, Any], new: dict[str, Any]) -> list[Change]:
     """Every row of both runs, in the order of the new one; what is only in the old one comes last."""
     before, after = _rows(old), _rows(new)
+    leading = {(one["name"], row["what"]) for one in new["effects"] if (row := words.leading(one))}
     changes = []
     for key in [*after, *(key for key in before if key not in after)]:
         rows = [side.get(key) for side in (before, after)]
@@ -61,10 +66,12 @@ def compare(old: dict[str, Any], new: dict[str, Any]) -> list[Change]:
             Change(
                 effect=key[0],
                 what=key[1],
-                old=rows[0] and rows[0]["ratio"],
-                new=rows[1] and rows[1]["ratio"],
+                old=_ratio(rows[0]),
+                new=_ratio(rows[1]),
+                found=" → ".join(map(words.result, there)),
                 only_in=None if all(rows) else "old" if rows[0] else "new",
                 claimed=any(row["claims"] for row in there),
+                leading=key in leading,
                 unstable=any(map(words.unstable, there)),
             )
         )
@@ -75,20 +82,22 @@ def _rows(content: dict[str, Any]) -> dict[tuple[str, str], dict[str, Any]]:
     return {(effect["name"], row["what"]): row for effect in content["effects"] for row in effect["rows"]}
 
 
-def shares(changes: Sequence[Change]) -> dict[str, tuple[int, int]]:
-    """How many are near, of how many that both runs have: of the rows, and of the effects.
+def _ratio(row: dict[str, Any] | None) -> float | None:
+    return row["ratio"] if row and words.has_ratio(row) else None
 
-    An effect is near if all of its rows are that something is claimed of; all of its rows, where nothing is.
+
+def shares(changes: Sequence[Change]) -> dict[str, tuple[int, int]]:
+    """How many are near, of how many that both runs have.
+
+    Of all ratios; of those that something is claimed of; of the effects, each by the row that stands for it.
     """
     both = [change for change in changes if change.near is not None]
-    effects: dict[str, list[Change]] = {}
-    for change in both:
-        effects.setdefault(change.effect, []).append(change)
-    judged = [[change for change in rows if change.claimed] or rows for rows in effects.values()]
-    return {
-        "rows": (sum(bool(change.near) for change in both), len(both)),
-        "effects": (sum(all(change.near for change in rows) for rows in judged), len(judged)),
+    kinds = {
+        "ratios": both,
+        "claimed ratios": [change for change in both if change.claimed],
+        "effects": [change for change in both if change.leading],
     }
+    return {kind: (sum(bool(change.near) for change in given), len(given)) for kind, given in kinds.items()}
 
 
 def differences(old: dict[str, Any], new: dict[str, Any]) -> Iterator[str]:
@@ -140,7 +149,7 @@ def compare_text(old: dict[str, Any], new: dict[str, Any], *, width: int = 130) 
         if change.only_in:
             console.print(f"only in the {change.only_in} run: {change.effect}: {change.what}", markup=False)
         elif change.near is None:
-            console.print(f"without a ratio: {change.effect}: {change.what}", markup=False)
+            console.print(f"without a ratio: {change.effect}: {change.what}: {change.found}", markup=False)
     for kind, (near, of) in shares(changes).items():
         console.print(
             f"within 15 % of each other: {near} of {of} {kind}" + (f" ({100 * near / of:.0f} %)" if of else "")

@@ -53,6 +53,14 @@ def test_importing_lambdakit_loads_nothing_heavy() -> None:
     assert {name for name in loaded if name.partition(".")[0] != "lambdakit"} <= {"contextvars", "_contextvars"}
 
 
+def test_http_is_loaded_by_who_asks_for_it() -> None:
+    """As an attribute, by its name, or from the package."""
+    assert "lambdakit.http" not in modules("import lambdakit\nassert 'http' in dir(lambdakit)")
+    for code in ("import lambdakit\nlambdakit.http.get", "import lambdakit.http", "from lambdakit import http"):
+        assert "lambdakit.http" in modules(code)
+    assert lambdakit.__getattr__("http") is sys.modules["lambdakit.http"]
+
+
 def test_neither_do_the_decorator_an_invocation_or_a_ping() -> None:
     """A function that uses nothing else pays for nothing else."""
     code = (

@@ -12,7 +12,8 @@ if TYPE_CHECKING:
     from ..run import Run
 
 OURS = "lambdakit"
-MODULES = {  # `lambdakit.http` comes with lambdakit, so those that do HTTP stand beside it, too
+OURS_HTTP = "lambdakit.http"
+MODULES = {
     OURS: "lambdakit",
     "boto3": "boto3",
     "Powertools parameters": "aws_lambda_powertools.utilities.parameters",
@@ -21,11 +22,13 @@ MODULES = {  # `lambdakit.http` comes with lambdakit, so those that do HTTP stan
     "lambda-cache": "lambda_cache",
     "lambda-decorators": "lambda_decorators",
     "lambda-warmer-py": "lambdawarmer",
+    OURS_HTTP: "lambdakit.http",
     "urllib3": "urllib3",
     "requests": "requests",
     "httpx": "httpx",
 }
-PEERS = {"boto3": "boto3", "Powertools parameters": "Powertools"} | {name: name for name in [*MODULES][3:]}
+HTTP = ("urllib3", "requests", "httpx")  # what they do is in a module of its own here
+PEERS = {name: name for name in MODULES if name not in {OURS, OURS_HTTP}} | {"Powertools parameters": "Powertools"}
 SCRIPT = ROOT / "benchmarks" / "cold_import.py"
 
 
@@ -35,7 +38,15 @@ FROM_DISK = tuple([*MODULES][:4])  # of the others that says nothing new
 LIGHT = "lambdakit brings no third-party module"
 ROWS = (
     Row(what="import, against boto3", control="boto3", treatment=OURS, claims=(at_most(3.0, "ms"),), peer="boto3"),
-    *(Row(what=f"import, against {name}", control=name, treatment=OURS, peer=PEERS[name]) for name in [*PEERS][1:]),
+    *(
+        Row(
+            what=f"import, against {name}",
+            control=name,
+            treatment=OURS_HTTP if name in HTTP else OURS,
+            peer=PEERS[name],
+        )
+        for name in [*PEERS][1:]
+    ),
     Row(
         what="third-party modules, against boto3",
         control="boto3, modules",

@@ -13,7 +13,6 @@ if trace_imports():  # pragma: no cover - when it is imported: tested in fresh p
 
     _import_times.install()  # before anything that it could see
 
-from . import http as http
 from ._api import client, invocation, is_cold_start, remaining_s, resource
 from ._api_values import clear, decrypt_env, get_parameter, get_secret, invalidate
 from ._current import environment, use_environment
@@ -37,6 +36,7 @@ from .exceptions import (
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from . import http as http
     from ._api_batches import get_app_config, get_item, get_parameters, get_parameters_by_path, get_secrets
     from ._api_cached import cached
     from ._api_connections import oauth_token, singleton
@@ -137,16 +137,18 @@ if not TYPE_CHECKING:  # to a type checker it would make every misspelt name rig
 
     def __getattr__(name: str) -> object:
         """What is imported later, then kept here."""
-        if name not in _LATER:
-            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         from importlib import import_module  # loaded in every process
 
+        if name == "http":  # a module itself, which its import puts here
+            return import_module(".http", __name__)
+        if name not in _LATER:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         thing = globals()[name] = getattr(import_module(f".{_LATER[name]}", __name__), name)
         return thing
 
     def __dir__() -> list[str]:
         """What is imported later too."""
-        return sorted({*globals(), *_LATER})
+        return sorted({*globals(), *_LATER, "http"})
 
 
 if init_type() == "snap-start":  # pragma: no cover - when it is imported: tested in fresh processes

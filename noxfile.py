@@ -55,7 +55,8 @@ def tests(session: nox.Session) -> None:
 def soak(session: nox.Session) -> None:
     """Everything, with thousands of generated examples, on every Python."""
     install(session, "tests")
-    processes = ["-n", "3", "--dist", "loadfile"]  # of two cores a third is spent waiting
+    # Of two cores a third is spent waiting; a file whose rounds take ten minutes is shared by all processes.
+    processes = ["-n", "3", "--dist", "worksteal"]
     session.run("python", "-m", "pytest", *processes, *session.posargs, env=CLEAN | {"HYPOTHESIS_PROFILE": "soak"})
 
 

@@ -504,15 +504,20 @@ def throttled_once(peer: Peer) -> None:
     answering(answer({}))(peer)
 
 
-def inside(module: str, name: str) -> Callable[[Any], Any]:
-    """The attribute `name` of the living objects of a class of botocore's that are this client's."""
+def retrying() -> list[Any]:
+    """All that botocore's retries are made of and that is alive, of whatever client."""
+    return [part for part in gc.get_objects() if str(type(part).__module__).startswith("botocore.retries.")]
 
-    def find(client: Any) -> Any:
+
+def inside(kind: str, name: str) -> Callable[[Any, list[Any]], Any]:
+    """The attribute `name` of what of this class there is beside the `others`, which is the client's."""
+
+    def find(_: Any, others: list[Any]) -> Any:
+        before = {id(part) for part in others}
         (found,) = {
             id(getattr(part, name)): getattr(part, name)
-            for part in gc.get_objects()
-            if type(part).__module__ == "botocore.retries." + module.partition(".")[0]
-            and type(part).__name__ == module.partition(".")[2]
+            for part in retrying()
+            if id(part) not in before and type(part).__name__ == kind
         }.values()
         return found
 
@@ -525,14 +530,14 @@ def pool_of(client: Any) -> Any:
     return pool
 
 
-LOCKS: dict[str, tuple[str, Callable[[Any], Any]]] = {
-    "of the registry": ("standard", lambda client: lambdakit.environment().clients._lock),
-    "of the pools": ("standard", lambda client: client._endpoint.http_session._manager.pools.lock),
-    "of a pool": ("standard", lambda client: pool_of(client).pool.mutex),
-    "of the credentials": ("standard", lambda client: client._request_signer._credentials._refresh_lock),
-    "of the retries": ("standard", inside("quota.RetryQuota", "_lock")),
-    "of the rate": ("adaptive", inside("adaptive.ClientRateLimiter", "_lock")),
-    "of the tokens": ("adaptive", inside("bucket.TokenBucket", "_new_fill_rate_condition")),
+LOCKS: dict[str, tuple[str, Callable[[Any, list[Any]], Any]]] = {
+    "of the registry": ("standard", lambda *_: lambdakit.environment().clients._lock),
+    "of the pools": ("standard", lambda client, _: client._endpoint.http_session._manager.pools.lock),
+    "of a pool": ("standard", lambda client, _: pool_of(client).pool.mutex),
+    "of the credentials": ("standard", lambda client, _: client._request_signer._credentials._refresh_lock),
+    "of the retries": ("standard", inside("RetryQuota", "_lock")),
+    "of the rate": ("adaptive", inside("ClientRateLimiter", "_lock")),
+    "of the tokens": ("adaptive", inside("TokenBucket", "_new_fill_rate_condition")),
 }
 
 
@@ -550,6 +555,7 @@ def test_a_forked_child_waits_for_no_lock_of_the_parent(
     with serving(behave) as server:
         url = f"http://127.0.0.1:{server.port}"
         in_container(monkeypatch, container[1])
+        others = retrying()  # kept, so that none of their ids becomes another's
         client = lambdakit.client("sqs", endpoint_url=url, config=Config(retries={"mode": mode}))
         client.list_queues()
         credentials, clients = client._request_signer._credentials, lambdakit.environment().clients
@@ -562,7 +568,7 @@ def test_a_forked_child_waits_for_no_lock_of_the_parent(
             same = lambdakit.client("sqs", endpoint_url=url, config=Config(retries={"mode": mode})) is client
             return [same, found, type(lambdakit.client("sns", endpoint_url=url)).__name__]
 
-        with held(find(client)):
+        with held(find(client, others)):
             assert in_child(child) == [True, 1, "SNS"]
         credentials._expiry_time = expiry
         client.list_queues()

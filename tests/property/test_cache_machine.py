@@ -52,7 +52,7 @@ class Model:
         outcomes, wanted = {}, []
         for key in answers:
             kept = None if reader["forced"] else self.kept.get(key)
-            if kept and age(kept.stored, start) < reader["ttl"] * kept.share:
+            if kept and fresh(kept, start, reader):
                 kept.hits, kept.used, outcomes[key] = kept.hits + 1, start, kept.value
             elif kept and may_serve(kept, start, reader) and age(kept.failed, start) < kept.wait_s:
                 outcomes[key] = self.serve(key, start)
@@ -65,7 +65,12 @@ class Model:
                 self.fetched(key, answers[key], start, end, luck)
         for key in wanted:
             kept, spared = self.kept.get(key), answers[key] in TRANSIENT and not reader["forced"]
-            outcomes[key] = self.serve(key, end) if spared and kept and may_serve(kept, end, reader) else answers[key]
+            if spared and kept and fresh(kept, end, reader):
+                outcomes[key] = kept.value  # a wall clock that had been set back has caught up meanwhile
+            elif spared and kept and may_serve(kept, end, reader):
+                outcomes[key] = self.serve(key, end)
+            else:
+                outcomes[key] = answers[key]
         return outcomes
 
     def fetched(self, key: Any, answer: Any, start: Any, end: Any, luck: float) -> None:
@@ -107,6 +112,10 @@ def called(key: Any) -> str:
 
 def age(since: tuple[float, float], now: tuple[float, float]) -> float:
     return float("inf") if now[0] < since[0] else max(now[0] - since[0], now[1] - since[1])
+
+
+def fresh(kept: Kept, now: tuple[float, float], reader: dict[str, Any]) -> bool:
+    return age(kept.stored, now) < reader["ttl"] * kept.share
 
 
 def may_serve(kept: Kept, now: tuple[float, float], reader: dict[str, Any]) -> bool:
@@ -357,3 +366,20 @@ class CacheMachine(RuleBasedStateMachine):
 
 
 TestCacheMachine = CacheMachine.TestCase
+
+
+def test_a_wall_clock_that_catches_up_during_a_fetch_that_fails() -> None:
+    """The value that was no longer fresh is so again by then: it is served, and not as a stale one."""
+    state = CacheMachine()
+    state.begin(luck=0.0)
+    reader = {"ttl": None, "stale_ttl": None, "region": None, "late": False, "takes_s": 0.0}
+    try:
+        state.get(which=("parameter", "/b"), form=({}, str), forced=True, reader=reader)
+        state.all_fail(error=ThrottledError)
+        state.set_the_wall_clock_back(seconds=0.25)
+        state.get(which=("parameter", "/b"), form=({}, str), forced=False, reader=reader | {"takes_s": 0.5})
+        assert state.model.counts["parameter '/b'"] == {"fetches": 2, "errors": 1}
+        state.stats_are_the_models()
+        state.warnings_are_the_models()
+    finally:
+        state.teardown()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import pyperf
@@ -14,7 +14,7 @@ from .processes import ask, clean_environ
 from .worker import as_json
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Collection, Iterable, Sequence
 
     from .effect import Row
     from .run import Run
@@ -43,6 +43,12 @@ class Side:
     unit: str = "µs"
     loops: int | None = None
     broken: Callable[[], dict[str, Any]] | None = None
+
+
+def of_run(run: Run, sides: Sequence[Side], *, further: Collection[str]) -> list[Side]:
+    """Those that the run measures; see `Run.ways`."""
+    names = run.ways([side.name for side in sides], further=further)
+    return [side for side in sides if side.name in names]
 
 
 def steps(run: Run, sides: Sequence[Side]) -> int:
@@ -81,6 +87,15 @@ def measure(run: Run, sides: Sequence[Side], rows: Iterable[Row], *, upstream: b
     trials = sampling.rounds(run, [*by_name], one, series=series, rows=rows)
     kept = _without(trials, "samples_s", "pyperf")
     return Measured(series=series(trials), evidence=kept, pyperf=together(trials))
+
+
+def with_calls(measured: Measured) -> Measured:
+    """The same, with the calls at the server as a series of each side."""
+    calls = {
+        f"{name}, calls": Series(unit="calls", processes=[[float(sum(trial["calls"].values()))] for trial in trials])
+        for name, trials in measured.evidence.items()
+    }
+    return replace(measured, series=measured.series | calls)
 
 
 def in_unit(samples_s: Sequence[float], unit: str) -> list[float]:

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import http.client
-import json
 import tempfile
-from typing import Any
 
 from .processes import clean_environ
-from .server import Server
+from .server import Server, control
 
 
 class Origin(Server):
@@ -35,20 +32,10 @@ class Origin(Server):
 
     def counts(self) -> dict[str, dict[str, int]]:
         """``requests`` and ``connections`` so far, by path."""
-        counts: dict[str, dict[str, int]] = json.loads(control(self.url("http", 0), "counts"))
+        counts: dict[str, dict[str, int]] = control(self.url("http", 0), "counts")
         return counts
 
     def close(self) -> None:
         """End it."""
         super().close()
         self._folder.cleanup()
-
-
-def control(url: str, what: str) -> Any:
-    """Have it done there: ``counts``, ``freeze/fin``, ``freeze/reset``."""
-    connection = http.client.HTTPConnection(url.removeprefix("http://"), timeout=10.0)
-    try:
-        connection.request("GET", f"/__{what}")
-        return connection.getresponse().read()
-    finally:
-        connection.close()

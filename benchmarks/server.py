@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import subprocess
 import sys
@@ -14,6 +15,23 @@ if TYPE_CHECKING:
     from typing import Self
 
 _END_S = 10.0
+_TIMEOUT_S = 10.0
+
+
+def control(url: str, what: str, content: Any = None) -> Any:
+    """Have a server of ours do or tell something about itself, such as ``counts``; JSON, as what it is told.
+
+    It is posted the `content`; None: it is only asked. An empty answer is None.
+    """
+    connection = http.client.HTTPConnection(url.removeprefix("http://"), timeout=_TIMEOUT_S)
+    try:
+        if content is None:
+            connection.request("GET", f"/__{what}")
+        else:
+            connection.request("POST", f"/__{what}", json.dumps(content), {"Content-Type": "application/json"})
+        return json.loads(connection.getresponse().read() or "null")
+    finally:
+        connection.close()
 
 
 class Server:

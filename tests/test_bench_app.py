@@ -19,6 +19,7 @@ from benchmarks.effect import Check, Effect, Measured, Row, Series, at_most
 from benchmarks.effects import EFFECTS, handler_overhead
 from benchmarks.processes import ROOT, ProcessFailedError
 from benchmarks.run import NotMeasuredError, Run, Size
+from proc import descendants
 
 TINY = Size(processes=2, samples=2, sample_s=0.001, environments=1, warm=2)
 ROWS = (
@@ -276,19 +277,6 @@ def test_a_document_of_another_schema_is_not_read(tmp_path: Path) -> None:
             results.read(other)
 
 
-def _descendants(pid: int) -> set[int]:
-    found = set()
-    for status in Path("/proc").glob("[0-9]*/status"):
-        try:
-            parent = next(int(line.split()[1]) for line in status.read_text().splitlines() if line.startswith("PPid:"))
-        except (OSError, StopIteration):
-            continue
-        if parent == pid:
-            child = int(status.parent.name)
-            found |= {child} | _descendants(child)
-    return found
-
-
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="finds the processes in /proc, which Linux has")
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_ctrl_c_stops_everything_that_was_started(number: int, code: int, tmp_path: Path) -> None:
@@ -301,7 +289,7 @@ def test_ctrl_c_stops_everything_that_was_started(number: int, code: int, tmp_pa
         deadline = time.monotonic() + 60
         while len(started) < 3 and time.monotonic() < deadline:  # the server, the lab's guard, a function
             assert process.poll() is None
-            started |= _descendants(process.pid)
+            started |= descendants(process.pid)
             time.sleep(0.02)
         assert len(started) >= 3
         os.kill(process.pid, number)

@@ -19,12 +19,14 @@ from benchmarks import pagecache, waterfall
 from benchmarks.crowd import crowd
 from benchmarks.effect import Measured, Row, Series
 from benchmarks.moto_process import Steady, Tally
-from benchmarks.origin import Origin, control
+from benchmarks.origin import Origin
 from benchmarks.postgres import programs
 from benchmarks.processes import ROOT, ProcessFailedError, ask, clean_environ
 from benchmarks.relay import Relay
+from benchmarks.server import control
 from benchmarks.turns import take_turns
 from benchmarks.upstream import DATABASE_TEXT, Upstream
+from proc import descendants
 
 
 def test_a_process_of_a_benchmark_inherits_no_setting(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -322,7 +324,7 @@ def test_a_server_ends_with_whoever_started_it() -> None:
     with subprocess.Popen([sys.executable, "-c", script], cwd=ROOT, stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
         assert process.stdout.readline()
-        started = _descendants(process.pid)
+        started = descendants(process.pid)
         process.kill()
     assert len(started) > 3
     deadline = time.monotonic() + 20
@@ -336,16 +338,3 @@ def _runs(pid: int) -> bool:
         return "postgres" in (line := Path(f"/proc/{pid}/cmdline").read_text()) or "benchmarks" in line
     except OSError:
         return False
-
-
-def _descendants(pid: int) -> set[int]:
-    found = set()
-    for status in Path("/proc").glob("[0-9]*/status"):
-        try:
-            parent = next(int(line.split()[1]) for line in status.read_text().splitlines() if line.startswith("PPid:"))
-        except (OSError, StopIteration):
-            continue
-        if parent == pid:
-            child = int(status.parent.name)
-            found |= {child} | _descendants(child)
-    return found

@@ -25,6 +25,7 @@ from benchmarks.effects import (
 )
 from benchmarks.processes import ask, clean_environ
 from benchmarks.run import Run, Size
+from benchmarks.server import control
 
 TINY = Size(processes=1, samples=1, sample_s=0.001, environments=1, warm=2)
 NEW = ("ablation", "client_creation", "freeze", "metrics", "oauth", "parameter_cache", "stale_on_error", "warmup")
@@ -279,11 +280,11 @@ def test_an_outage_is_its_callers_own(outages: stale_on_error.OutageServer) -> N
             client.close()
 
     for outage, code in stale_on_error.ERRORS.items():
-        stale_on_error._ask(outages.url, "POST", "/__begin", {"caller": outage[:5], "outage": outage})
+        control(outages.url, "begin", {"caller": outage[:5], "outage": outage})
         with pytest.raises(ClientError) as raised:
             get(outage[:5])
         assert raised.value.response["Error"]["Code"] == code[1]
-    stale_on_error._ask(outages.url, "POST", "/__begin", {"caller": "lost", "outage": stale_on_error.LOST})
+    control(outages.url, "begin", {"caller": "lost", "outage": stale_on_error.LOST})
     with pytest.raises(ConnectionClosedError):
         get("lost")
     assert get("other") == stale_on_error.TEXT

@@ -13,8 +13,8 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from ..effect import Check, Effect, Measured, Row, Series, at_most
-from ..origin import control
 from ..processes import ROOT
+from ..server import control
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -125,8 +125,7 @@ SIDES = (
 
 def sides(run: Run) -> list[micro.Side]:
     """Those that this run measures."""
-    names = run.ways([side.name for side in SIDES], further=FURTHER)
-    return [side for side in SIDES if side.name in names]
+    return micro.of_run(run, SIDES, further=FURTHER)
 
 
 def verify(measured: Measured) -> list[Check]:

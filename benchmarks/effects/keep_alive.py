@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from .. import elsewhere, sampling
 from ..effect import Check, Claim, Effect, Measured, Row, Series, at_most, at_most_times, times_less
 from ..micro import in_unit
-from ..origin import control
+from ..server import control
 from ..turns import TOGETHER, take_turns, without_samples
 
 if TYPE_CHECKING:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from .. import micro
-from ..effect import Check, Effect, Measured, Row, Series, at_most
+from ..effect import Check, Effect, Measured, Row, at_most
 
 if TYPE_CHECKING:
     from ..run import Run
@@ -95,8 +94,7 @@ def fetched_once(name: str) -> str:
 
 def sides(run: Run) -> list[micro.Side]:
     """Those that this run measures."""
-    names = run.ways([side.name for side in SIDES], further=FURTHER)
-    return [side for side in SIDES if side.name in names]
+    return micro.of_run(run, SIDES, further=FURTHER)
 
 
 def steps(run: Run) -> int:
@@ -106,12 +104,7 @@ def steps(run: Run) -> int:
 
 def measure(run: Run) -> Measured:
     """See `micro.measure`; the calls at the server are a series, too."""
-    measured = micro.measure(run, sides(run), ROWS, upstream=True)
-    calls = {
-        f"{name}, calls": Series(unit="calls", processes=[[float(sum(trial["calls"].values()))] for trial in trials])
-        for name, trials in measured.evidence.items()
-    }
-    return replace(measured, series=measured.series | calls)
+    return micro.with_calls(micro.measure(run, sides(run), ROWS, upstream=True))
 
 
 def verify(measured: Measured) -> list[Check]:

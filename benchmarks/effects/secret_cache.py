@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import functools
 import json
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from .. import micro
-from ..effect import Check, Effect, Measured, Row, Series, at_most, times_less
+from ..effect import Check, Effect, Measured, Row, at_most, times_less
 from ..upstream import DATABASE, DATABASE_TEXT
 
 if TYPE_CHECKING:
@@ -125,8 +124,7 @@ CALLS = {CACHING: {"DescribeSecret": 1, "GetSecretValue": 1}}
 
 def sides(run: Run) -> list[micro.Side]:
     """Those that this run measures."""
-    names = run.ways([side.name for side in SIDES], further=FURTHER)
-    return [side for side in SIDES if side.name in names]
+    return micro.of_run(run, SIDES, further=FURTHER)
 
 
 def steps(run: Run) -> int:
@@ -136,12 +134,7 @@ def steps(run: Run) -> int:
 
 def measure(run: Run) -> Measured:
     """See `micro.measure`; the calls at the server are a series, too."""
-    measured = micro.measure(run, sides(run), ROWS, upstream=True)
-    calls = {
-        f"{name}, calls": Series(unit="calls", processes=[[float(sum(trial["calls"].values()))] for trial in trials])
-        for name, trials in measured.evidence.items()
-    }
-    return replace(measured, series=measured.series | calls)
+    return micro.with_calls(micro.measure(run, sides(run), ROWS, upstream=True))
 
 
 def verify(measured: Measured) -> list[Check]:

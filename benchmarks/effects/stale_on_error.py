@@ -7,8 +7,6 @@ processes run side by side, because nearly all of their time is such waiting.
 
 from __future__ import annotations
 
-import http.client
-import json
 import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
@@ -17,7 +15,7 @@ from .. import elsewhere
 from ..effect import Check, Effect, Measured, Row, Series, at_most
 from ..outage_process import ERRORS, LOST
 from ..processes import clean_environ
-from ..server import Server
+from ..server import Server, control
 from ..upstream import ACCOUNT
 
 if TYPE_CHECKING:
@@ -81,17 +79,8 @@ class OutageServer(Server):
 
     def calls(self) -> dict[str, int]:
         """How many each caller made."""
-        calls: dict[str, int] = json.loads(_ask(self.url, "GET", "/__calls"))
+        calls: dict[str, int] = control(self.url, "calls")
         return calls
-
-
-def _ask(url: str, method: str, path: str, content: Any = None) -> bytes:
-    connection = http.client.HTTPConnection(url.removeprefix("http://"), timeout=10.0)
-    try:
-        connection.request(method, path, body=json.dumps(content), headers={"Content-Type": "application/json"})
-        return connection.getresponse().read()
-    finally:
-        connection.close()
 
 
 def steps(run: Run) -> int:
@@ -147,7 +136,7 @@ def invoked(way: str, url: str, caller: str, outage: str) -> dict[str, Any]:
     """In a process of its own: a value, then an outage, then invocations."""
     get = GETTERS[way]()
     healthy = get()
-    before = json.loads(_ask(url, "POST", "/__begin", {"caller": caller, "outage": outage}))
+    before = control(url, "begin", {"caller": caller, "outage": outage})
     values, times_ms = [], []
     for _ in range(INVOCATIONS):
         time.sleep(_APART_S)

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import http.client
-import json
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from ..server import Server
+from ..server import Server, control
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from .limits import Quota
-
-_TIMEOUT_S = 10.0
 
 
 class Call(NamedTuple):
@@ -42,16 +38,8 @@ class LimitedServer(Server):
 
     def begin(self, quotas: Iterable[Quota]) -> None:
         """Begin anew, with full buckets; an operation without a quota is always answered."""
-        self._ask("POST", "/__begin", [asdict(quota) for quota in quotas])
+        control(self.url, "begin", [asdict(quota) for quota in quotas])
 
     def calls(self) -> list[Call]:
         """All calls since, in the order in which they arrived."""
-        return [Call(*call) for call in self._ask("GET", "/__calls")]
-
-    def _ask(self, method: str, path: str, content: Any = None) -> Any:
-        connection = http.client.HTTPConnection(self.url.removeprefix("http://"), timeout=_TIMEOUT_S)
-        try:
-            connection.request(method, path, body=json.dumps(content), headers={"Content-Type": "application/json"})
-            return json.loads(connection.getresponse().read() or "null")
-        finally:
-            connection.close()
+        return [Call(*call) for call in control(self.url, "calls")]

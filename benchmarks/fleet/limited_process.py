@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
-import re
 import sys
 
-from aiohttp import ClientSession, web
+from aiohttp import web
 
+from .. import again
 from ..upstream import DELAY_S
 from .limits import Limits, Quota
 
-_MEMBER = re.compile(r"Credential=([^/]+)/")
-_FORWARDED = ("Authorization", "Content-Type", "X-Amz-Target")
 _THROTTLED = {"__type": "ThrottlingException", "message": "Rate exceeded"}  # with status 400, as SSM says it
 
 
@@ -26,8 +23,7 @@ class Limited:
     """
 
     def __init__(self, upstream: str) -> None:
-        self._upstream = upstream
-        self._answers: dict[tuple[str, bytes], tuple[int, bytes]] = {}
+        self._upstream = again.Again(upstream)
         self._limits = Limits(())
         self._calls: list[tuple[float, str, str, bool]] = []
 
@@ -44,39 +40,18 @@ class Limited:
     async def answer(self, request: web.Request) -> web.Response:
         """One call."""
         arrived_s = asyncio.get_running_loop().time()
-        target, found = request.headers["X-Amz-Target"], _MEMBER.search(request.headers["Authorization"])
-        operation, member = target.rpartition(".")[2], found[1] if found else ""
+        operation = request.headers["X-Amz-Target"].rpartition(".")[2]
         answered = self._limits.take(operation, arrived_s)
-        self._calls.append((arrived_s, member, operation, answered))
-        status, body = 400, json.dumps(_THROTTLED).encode()
-        if answered:
-            key = (target, await request.read())
-            if key not in self._answers:
-                self._answers[key] = await self._asked(request, key[1])
-            status, body = self._answers[key]
+        self._calls.append((arrived_s, again.caller(request), operation, answered))
+        status, body = await self._upstream.said(request) if answered else (400, json.dumps(_THROTTLED).encode())
         await asyncio.sleep(DELAY_S)
-        return web.Response(status=status, body=body, content_type="application/x-amz-json-1.1")
-
-    async def _asked(self, request: web.Request, body: bytes) -> tuple[int, bytes]:
-        headers = {name: request.headers[name] for name in _FORWARDED}
-        async with ClientSession() as session, session.post(self._upstream, data=body, headers=headers) as answer:
-            return answer.status, await answer.read()
+        return again.response(status, body)
 
 
 async def serve() -> None:
-    """Serve until standard input ends; see `Server`."""
-    limited, app = Limited(sys.argv[1]), web.Application()
-    app.add_routes(
-        [web.post("/__begin", limited.begin), web.get("/__calls", limited.calls), web.post("/", limited.answer)]
-    )
-    runner = web.AppRunner(app, access_log=None)
-    await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0, backlog=1024)
-    await site.start()
-    host, port = runner.addresses[0][:2]
-    print(json.dumps(f"http://{host}:{port}"), flush=True)
-    await asyncio.to_thread(sys.stdin.buffer.read)
-    os._exit(0)  # a kept connection must not keep the process
+    """Until standard input ends."""
+    limited = Limited(sys.argv[1])
+    await again.serve(begin=limited.begin, calls=limited.calls, answer=limited.answer)
 
 
 if __name__ == "__main__":

@@ -118,6 +118,7 @@ _LATER = {
     "get_parameters": "_api_batches",
     "get_parameters_by_path": "_api_batches",
     "get_secrets": "_api_batches",
+    "http": "http",  # a module itself
     "metric": "_api_telemetry",
     "oauth_token": "_api_connections",
     "on_restore": "_api_upkeep",
@@ -137,18 +138,17 @@ if not TYPE_CHECKING:  # to a type checker it would make every misspelt name rig
 
     def __getattr__(name: str) -> object:
         """What is imported later, then kept here."""
-        from importlib import import_module  # loaded in every process
-
-        if name == "http":  # a module itself, which its import puts here
-            return import_module(".http", __name__)
         if name not in _LATER:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        thing = globals()[name] = getattr(import_module(f".{_LATER[name]}", __name__), name)
+        from importlib import import_module  # loaded in every process
+
+        module = import_module(f".{_LATER[name]}", __name__)
+        thing = globals()[name] = module if name == _LATER[name] else getattr(module, name)
         return thing
 
     def __dir__() -> list[str]:
         """What is imported later too."""
-        return sorted({*globals(), *_LATER, "http"})
+        return sorted({*globals(), *_LATER})
 
 
 if init_type() == "snap-start":  # pragma: no cover - when it is imported: tested in fresh processes

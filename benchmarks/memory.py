@@ -94,7 +94,7 @@ def rows(trials: Iterable[str]) -> tuple[Row, ...]:
 
 def figure(trials: Mapping[str, list[dict[str, Any]]]) -> list[dict[str, Any]]:
     """A point of the curve for each version and size: medians, and what a million invocations cost."""
-    from lambdakit.lab.bench.prices import usd_per_million  # the lab's server comes with it, which no worker needs
+    from lambdakit._bench.prices import usd_per_million  # the lab's server comes with it, which no worker needs
 
     points = []
     for way, given in trials.items():

@@ -27,8 +27,8 @@ from benchmarks.run import FULL, QUICK, Run, Size
 from cfnlint.api import lint
 from cfnlint.decode import decode_str
 
+from lambdakit._bench.prices import AS_OF, USD_PER_GB_SECOND, usd_per_million
 from lambdakit.lab import Lab
-from lambdakit.lab.bench.prices import AS_OF, USD_PER_GB_SECOND, usd_per_million
 
 ROOT = Path(__file__).resolve().parents[1]
 AWS = ROOT / "benchmarks" / "aws"

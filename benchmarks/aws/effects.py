@@ -7,7 +7,7 @@ from dataclasses import asdict, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from lambdakit.lab.bench.prices import MB_PER_GB, USD_PER_GB_SECOND, USD_PER_MILLION_REQUESTS
+from lambdakit._bench.prices import MB_PER_GB, USD_PER_GB_SECOND, USD_PER_MILLION_REQUESTS
 
 from .. import memory, sampling
 from ..effect import Check, Measured

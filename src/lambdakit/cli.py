@@ -55,7 +55,7 @@ def _ended(message: str, code: int) -> int:
 
 
 def _bench(given: argparse.Namespace) -> int:
-    from .lab.bench.options import checked
+    from ._bench.options import checked
 
     file: Path | None = given.json
     if file is not None and not file.absolute().parent.is_dir():
@@ -73,8 +73,8 @@ def _bench(given: argparse.Namespace) -> int:
         timeout=given.timeout,
         python=given.python,
     )
-    from .lab.bench.run import run
-    from .lab.bench.show import show
+    from ._bench.run import run
+    from ._bench.show import show
 
     content = run(options)
     if file is not None:  # first: whoever closes the terminal has the figures all the same

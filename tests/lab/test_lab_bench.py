@@ -20,13 +20,13 @@ import pytest
 import trustme
 
 from lab_parts import eventually, process_state
+from lambdakit._bench.advice import findings
+from lambdakit._bench.caller import Caller, Reply
+from lambdakit._bench.observe import observe
+from lambdakit._bench.options import checked
+from lambdakit._bench.trace import Count, Seen
 from lambdakit.cli import main
 from lambdakit.lab import Lab
-from lambdakit.lab.bench.advice import findings
-from lambdakit.lab.bench.caller import Caller, Reply
-from lambdakit.lab.bench.observe import observe
-from lambdakit.lab.bench.options import checked
-from lambdakit.lab.bench.trace import Count, Seen
 
 WARM = 3
 

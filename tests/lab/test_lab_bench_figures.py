@@ -15,13 +15,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lambdakit.lab.bench import advice, document, prices, stats, text
-from lambdakit.lab.bench.caller import Reply
-from lambdakit.lab.bench.measure import Target, Trial
-from lambdakit.lab.bench.options import checked
-from lambdakit.lab.bench.progress import Progress
-from lambdakit.lab.bench.show import show
-from lambdakit.lab.bench.trace import Count, Seen, count, merged
+from lambdakit._bench import advice, document, prices, stats, text
+from lambdakit._bench.caller import Reply
+from lambdakit._bench.measure import Target, Trial
+from lambdakit._bench.options import checked
+from lambdakit._bench.progress import Progress
+from lambdakit._bench.show import show
+from lambdakit._bench.trace import Count, Seen, count, merged
 from lambdakit.testing import ManualClock
 
 POSITIVE = st.floats(0.001, 1e6)
@@ -571,7 +571,7 @@ class Missing(importlib.abc.MetaPathFinder):
             raise ModuleNotFoundError(f"No module named {name!r}", name=name)
 
 sys.meta_path.insert(0, Missing())
-from lambdakit.lab.bench.show import show
+from lambdakit._bench.show import show
 show(json.load(sys.stdin), sys.stdout)
 """
 

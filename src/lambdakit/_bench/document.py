@@ -9,7 +9,7 @@ from functools import partial
 from statistics import fmean, median
 from typing import TYPE_CHECKING, Any
 
-from ... import __version__
+from .. import __version__
 from . import advice, prices, stats
 from .trace import count
 
@@ -41,7 +41,7 @@ def document(
         cpu_method: how the lab made a CPU share of a memory size.
         answers_equal: whether both functions gave the same first answer; None if there is one function.
     """
-    from .._variables import python_version  # aiohttp, which may be missing: the lab says that better
+    from ..lab._variables import python_version  # aiohttp, which may be missing: the lab says that better
 
     return {
         "schema": SCHEMA,

@@ -8,7 +8,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
-from ...exceptions import LambdakitError
+from ..exceptions import LambdakitError
 
 if TYPE_CHECKING:
     from types import TracebackType

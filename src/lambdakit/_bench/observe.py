@@ -9,7 +9,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ...exceptions import LambdakitError
+from ..exceptions import LambdakitError
 from .measure import deploy, trial
 from .options import ENTIRE_CORE_MB
 from .trace import Seen, merged
@@ -17,7 +17,7 @@ from .trace import Seen, merged
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from .. import Lab
+    from ..lab import Lab
     from .caller import Caller
     from .options import Options, Side
 

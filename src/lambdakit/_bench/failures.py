@@ -6,7 +6,7 @@ import json
 import re
 from typing import TYPE_CHECKING, Any
 
-from ...exceptions import ConfigurationError, LambdakitError
+from ..exceptions import ConfigurationError, LambdakitError
 
 if TYPE_CHECKING:
     from .caller import Reply

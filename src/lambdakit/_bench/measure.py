@@ -10,7 +10,7 @@ from .failures import FunctionFailedError, failure
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from .. import Lab
+    from ..lab import Lab
     from .caller import Caller, Reply
     from .options import Options, Side
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from .. import Lab
+from ..lab import Lab
 from .caller import Caller
 from .document import document
 from .measure import Target, deploy, measure, trial

@@ -62,10 +62,10 @@ def soak(session: nox.Session) -> None:
 
 @nox.session(python=PYTHONS)
 def guard(session: nox.Session) -> None:
-    """Write down anew, on purpose, what lambdakit costs in modules, calls, instructions and memory."""
+    """Show what lambdakit costs in modules, calls, instructions and memory, beside what it may."""
     install(session)
     session.install("--quiet", "trustme")
-    session.run("python", "tests/guard.py", "--renew", env=CLEAN)
+    session.run("python", "tests/guard/guard.py", env=CLEAN)
 
 
 @nox.session

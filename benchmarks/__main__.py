@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def _stop(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 - the shape of a signal handler
-    """End by an exception, which stops all that was started; an impatient second signal does not cut that short."""
+    """Exit by an exception, which stops every process and server; a second signal does not cut that short."""
     for each in (signal.SIGINT, signal.SIGTERM):
         signal.signal(each, signal.SIG_IGN)
     raise SystemExit(128 + number)
@@ -24,6 +24,6 @@ if __name__ == "__main__":
     for name in [*os.environ]:
         if name.startswith(("AWS_", "LAMBDAKIT_")):  # an account of the caller must not leak into a measurement
             del os.environ[name]
-    from .app import main
+    from .framework.app import main
 
     sys.exit(main())

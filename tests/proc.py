@@ -1,7 +1,9 @@
-"""The processes that a process has started, by /proc."""
+"""What /proc tells: the processes that a process has started, and the sockets of this one."""
 
 from __future__ import annotations
 
+import os
+import socket
 from pathlib import Path
 
 
@@ -16,4 +18,18 @@ def descendants(pid: int) -> set[int]:
         if parent == pid:
             child = int(status.parent.name)
             found |= {child} | descendants(child)
+    return found
+
+
+def sockets(port: int) -> set[str]:
+    """The sockets of this process that are connected to the port."""
+    found = set()
+    for path in Path("/proc/self/fd").iterdir():
+        try:
+            target = str(path.readlink())
+            if target.startswith("socket:"):
+                with socket.socket(fileno=os.dup(int(path.name))) as connection:
+                    found |= {target} if connection.getpeername()[1:2] == (port,) else set()
+        except OSError:  # the descriptor of the listing itself, or a socket that listens
+            continue
     return found

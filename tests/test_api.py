@@ -27,7 +27,7 @@ def test_all_is_exact() -> None:
 def test_what_is_imported_later_is_there_when_it_is_asked_for() -> None:
     """Then it is kept; and what there is not, is an AttributeError as in any module."""
     code = (
-        "import lambdakit, sys\nassert 'lambdakit._api_cached' not in sys.modules\n"
+        "import lambdakit, sys\nassert 'lambdakit._cached' not in sys.modules\n"
         "first = lambdakit.cached\nassert vars(lambdakit)['cached'] is first is lambdakit.cached\n"
         "from lambdakit import get_secrets, secret\nassert 'stats' in dir(lambdakit)\n"
         "assert not hasattr(lambdakit, 'get_secret_s')\nfrom lambdakit import *\nassert stats is lambdakit.stats"

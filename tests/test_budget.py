@@ -6,7 +6,7 @@ from contextvars import copy_context
 
 import pytest
 
-from lambdakit._budget import Budget
+from lambdakit._clock import Budget
 from lambdakit.exceptions import DeadlineExceededError
 from lambdakit.testing import ManualClock
 

@@ -9,9 +9,8 @@ from typing import Any
 
 import pytest
 
-from lambdakit._budget import Budget
-from lambdakit._cache import ABSENT, FRESH, STALE, Cache
-from lambdakit._entries import Entries, Entry
+from lambdakit._cache import ABSENT, FRESH, STALE, Cache, Entries, Entry
+from lambdakit._clock import Budget
 from lambdakit.exceptions import (
     AccessDeniedError,
     DeadlineExceededError,
@@ -136,6 +135,41 @@ def test_no_fetch_begins_without_time_for_it(clock: ManualClock, left_s: float |
     assert bool(begun) is begins
 
 
+def test_read_looks_first_and_fetches_then(cache: Cache, clock: ManualClock) -> None:
+    """Fresh for its reader: from memory, a hit. Else what the fetch of these arguments returns. None: its own ttl."""
+    asked: list[Any] = []
+
+    def work(*arguments: Any) -> Entry:
+        asked.append(arguments)
+        return Entry(f"v{len(asked)}", lifetime_s=5.0)
+
+    def read(*arguments: Any, **options: Any) -> Any:
+        return cache.read("k", work, *arguments, **options).value
+
+    assert [read("a", 1, ttl_s=60.0), read("b", 2, ttl_s=60.0)] == ["v1", "v1"]
+    clock.tick(4.9)
+    assert read("c", ttl_s=None) == "v1"
+    clock.tick(0.1)
+    assert [read(ttl_s=60.0), read(ttl_s=None), read(ttl_s=0.0)] == ["v1", "v2", "v3"]
+    assert read("now", ttl_s=60.0, forced=True) == "v4"
+    assert asked == [("a", 1), (), (), ("now",)]
+    assert cache.counts()[0]["k"].as_dict() == {"hits": 3, "fetches": 4, "stale": 0, "errors": 0, "waits": 0}
+
+
+def test_read_serves_stale_where_it_may(cache: Cache, clock: ManualClock) -> None:
+    """As `fetch`; by default never, and a forced one neither."""
+
+    def down() -> Entry:
+        raise ConnectionResetError
+
+    cache.read("k", lambda: Entry("old"), ttl_s=60.0)
+    clock.tick(60)
+    for options in ({}, {"stale_ttl_s": 60.0, "forced": True}):
+        with pytest.raises(ConnectionResetError):
+            cache.read("k", down, ttl_s=60.0, **options)
+    assert cache.read("k", down, ttl_s=60.0, stale_ttl_s=60.0).value == "old"
+
+
 def test_an_error_is_not_cached(cache: Cache, clock: ManualClock) -> None:
     """First fetch fails, service recovers, next call succeeds."""
 
@@ -201,7 +235,7 @@ def test_what_is_derived_is_made_once_per_entry(cache: Cache) -> None:
 
 
 def test_a_derivation_made_meanwhile_is_used(cache: Cache) -> None:
-    """A thread that comes to the flight when it is over takes what it brought."""
+    """A thread that comes to the call when it is over takes what it brought."""
     entry = cache.fetch("k", lambda: Entry("v", "1"), ttl_s=60.0, stale_ttl_s=0.0)
 
     class Late(dict[Any, Any]):
@@ -310,7 +344,7 @@ def test_a_forced_fetch_raises_and_leaves_the_value_to_others(
         fail(cache, "k", ConnectionResetError(), forced=True)
     assert caplog.messages == []
     for _ in range(2):
-        assert cache.fetch("k", pytest.fail, ttl_s=60.0, stale_ttl_s=60.0).value == "old"  # it rests
+        assert cache.fetch("k", pytest.fail, ttl_s=60.0, stale_ttl_s=60.0).value == "old"  # it backs off
     assert caplog.messages == [
         "k could not be refreshed (ConnectionResetError): the value of 60 s ago is served meanwhile"
     ]
@@ -403,7 +437,7 @@ def test_without_time_the_stale_value_is_served_and_nothing_has_failed(
     assert cache.fetch("k", pytest.fail, ttl_s=60.0, stale_ttl_s=60.0).value == "old"
     left[0] = None
     assert caplog.messages == []
-    assert cache.counts()[0]["k"].counts() == {"hits": 0, "fetches": 1, "stale": 1, "errors": 0, "waits": 0}
+    assert cache.counts()[0]["k"].as_dict() == {"hits": 0, "fetches": 1, "stale": 1, "errors": 0, "waits": 0}
     assert fetch(cache, "k", "new") == "new"
 
 
@@ -436,7 +470,7 @@ def test_a_waiter_without_time_gets_the_stale_value() -> None:
         assert leader.result(PATIENCE_S).value == "new"
 
 
-def between_look_and_flight(meanwhile: Callable[[Cache], object]) -> tuple[Cache, Callable[..., Any]]:
+def between_look_and_call(meanwhile: Callable[[Cache], object]) -> tuple[Cache, Callable[..., Any]]:
     """A cache with a stale value, and a reader of it during whose next step something else happens."""
     clock = ManualClock()
     steps: list[Callable[[], object]] = []
@@ -460,16 +494,16 @@ def between_look_and_flight(meanwhile: Callable[[Cache], object]) -> tuple[Cache
 
 def test_what_another_has_stored_between_a_look_and_a_fetch_is_taken() -> None:
     """It counts as a hit: it is fresh."""
-    cache, read = between_look_and_flight(lambda cache: fetch(cache, "k", "new"))
+    cache, read = between_look_and_call(lambda cache: fetch(cache, "k", "new"))
     assert read() == "new"
-    assert cache.counts()[0]["k"].counts() == {"hits": 1, "fetches": 2, "stale": 0, "errors": 0, "waits": 0}
+    assert cache.counts()[0]["k"].as_dict() == {"hits": 1, "fetches": 2, "stale": 0, "errors": 0, "waits": 0}
 
 
 def test_what_has_failed_between_a_look_and_a_fetch_is_not_tried_again() -> None:
     """The pause after a failure holds for those too who were on their way."""
-    cache, read = between_look_and_flight(lambda cache: fail(cache, "k", ConnectionResetError()))
+    cache, read = between_look_and_call(lambda cache: fail(cache, "k", ConnectionResetError()))
     assert read() == "old"
-    assert cache.counts()[0]["k"].counts() == {"hits": 0, "fetches": 2, "stale": 2, "errors": 1, "waits": 0}
+    assert cache.counts()[0]["k"].as_dict() == {"hits": 0, "fetches": 2, "stale": 2, "errors": 1, "waits": 0}
 
 
 def test_who_fails_while_another_succeeds_gets_the_value_of_the_other(cache: Cache, clock: ManualClock) -> None:
@@ -480,7 +514,7 @@ def test_who_fails_while_another_succeeds_gets_the_value_of_the_other(cache: Cac
 
     def overtaken() -> Entry:
         single = Entry("new")
-        single.keep(clock.now(), 1.0)
+        single.stamp(clock.now(), 1.0)
         cache.add("k", single, along=("list", listed))
         raise ConnectionResetError
 
@@ -550,7 +584,7 @@ def test_what_comes_along_with_a_list_is_kept_like_what_was_asked_for(cache: Cac
 
     def offer(value: str) -> str:
         single = Entry(value)
-        single.keep(clock.now(), 1.0)
+        single.stamp(clock.now(), 1.0)
         cache.add("k", single, along=("list", listed))
         kept = cache.latest("k")
         return "nothing" if kept is None else str(kept.value)
@@ -568,10 +602,10 @@ def test_an_entry_that_is_offered_again_keeps_its_count(cache: Cache, clock: Man
     """A list that is served stale offers what it has offered before."""
     listed = cache.fetch("list", lambda: Entry("list"), ttl_s=60.0, stale_ttl_s=0.0)
     single = Entry("v")
-    single.keep(clock.now(), 1.0)
+    single.stamp(clock.now(), 1.0)
     for _ in range(3):
         cache.add("k", single, along=("list", listed))
-        assert cache.fresh("k", clock.now(), 60.0) is single
+        assert cache.fresh("k", 60.0) is single
     assert cache.counts()[0]["k"].hits == 3
 
 
@@ -594,17 +628,17 @@ def awaited(outcome: Any) -> Callable[[], Any]:
 def test_tasks_have_the_same_laws(cache: Cache, clock: ManualClock) -> None:
     """Kept, stale on what may pass, in peace for a while, raised otherwise, counted."""
     assert fetch_async(cache, awaited("old")) == "old"
-    assert fetch_async(cache, awaited("unwanted")) == "old"  # settled
+    assert fetch_async(cache, awaited("unwanted")) == "old"  # stored meanwhile
     clock.tick(60)
     assert fetch_async(cache, awaited(ConnectionResetError())) == "old"
-    assert fetch_async(cache, pytest.fail) == "old"  # it rests
+    assert fetch_async(cache, pytest.fail) == "old"  # it backs off
     with pytest.raises(ConnectionResetError):
         fetch_async(cache, awaited(ConnectionResetError()), stale_ttl_s=0.0)
     clock.tick(2)
     with pytest.raises(ValueError, match="mine"):
         fetch_async(cache, awaited(ValueError("mine")))
     assert fetch_async(cache, awaited("new")) == "new"
-    assert cache.counts()[0]["k"].counts() == {"hits": 1, "fetches": 5, "stale": 2, "errors": 3, "waits": 0}
+    assert cache.counts()[0]["k"].as_dict() == {"hits": 1, "fetches": 5, "stale": 2, "errors": 3, "waits": 0}
 
 
 def test_a_task_has_the_invocations_time_and_half_of_it_for_a_refresh() -> None:
@@ -672,20 +706,20 @@ def test_tasks_that_wait_are_counted(cache: Cache) -> None:
         assert [entry.value for entry in await asyncio.gather(*tasks)] == ["v"] * 3
 
     asyncio.run(test())
-    assert cache.counts()[0]["k"].counts() == {"hits": 0, "fetches": 1, "stale": 0, "errors": 0, "waits": 2}
+    assert cache.counts()[0]["k"].as_dict() == {"hits": 0, "fetches": 1, "stale": 0, "errors": 0, "waits": 2}
 
 
 # --- jitter and numbers
 
 
-@pytest.mark.parametrize("luck", [0.0, 0.5, 0.999])
-def test_a_ttl_is_shortened_by_up_to_a_tenth_when_a_value_is_stored(luck: float) -> None:
-    """For every reader alike, whatever his ttl, and whatever chance says later."""
-    clock = ManualClock(chance=luck)
+@pytest.mark.parametrize("random", [0.0, 0.5, 0.999])
+def test_a_ttl_is_shortened_by_up_to_a_tenth_when_a_value_is_stored(random: float) -> None:
+    """For every reader alike, whatever his ttl, and whatever is drawn later."""
+    clock = ManualClock(chance=random)
     cache = new_cache(clock)
     fetch(cache, "k")
-    clock.luck = 0.123
-    share = 1.0 - luck / 10
+    clock.random_value = 0.123
+    share = 1.0 - random / 10
     clock.tick(10.0 * share - 0.001)
     assert [state(cache, clock, "k", ttl) for ttl in (9.0, 10.0, 20.0)] == [STALE, FRESH, FRESH]
     clock.tick(0.002)
@@ -694,14 +728,14 @@ def test_a_ttl_is_shortened_by_up_to_a_tenth_when_a_value_is_stored(luck: float)
 
 def test_a_value_may_say_how_long_it_is_good(clock: ManualClock) -> None:
     """For readers who leave it to the value; jitter holds there too."""
-    clock.luck = 0.5
+    clock.random_value = 0.5
     cache = new_cache(clock)
     cache.fetch("k", lambda: Entry("v", lifetime_s=100.0), ttl_s=None, stale_ttl_s=0.0)
     clock.tick(94.9)
-    assert cache.fresh("k", clock.now(), None) is not None
+    assert cache.fresh("k", None) is not None
     assert cache.look("k", clock.now(), None, 0.0)[0] == FRESH
     clock.tick(0.2)
-    assert cache.fresh("k", clock.now(), None) is None
+    assert cache.fresh("k", None) is None
     assert cache.look("k", clock.now(), None, 1.0)[0] == STALE
 
 
@@ -714,10 +748,20 @@ def test_hits_of_entries_that_are_gone_are_not_lost(cache: Cache, clock: ManualC
     ):
         fetch(cache, "k")
         clock.tick(1)
-        assert cache.fresh("k", clock.now(), 60.0) is not None
+        assert cache.fresh("k", 60.0) is not None
         clock.tick(1)
         forget()
     assert cache.counts()[0]["k"].hits == 4  # the fetch after the forced one found it
+
+
+def test_its_entries_are_all_that_it_keeps(cache: Cache, clock: ManualClock) -> None:
+    """However old; a look at them is no use of one."""
+    for key in "abc":
+        fetch(cache, key, f"value of {key}")
+        clock.tick(1e6)
+    assert [(key, entry.value) for key, entry in cache.entries()] == [(key, f"value of {key}") for key in "abc"]
+    fetch(cache, "d")
+    assert [key for key, _ in cache.entries()] == ["b", "c", "d"]
 
 
 def test_its_size_is_that_of_its_values(cache: Cache) -> None:
@@ -739,7 +783,11 @@ def test_the_same_thing_is_derived_of_two_entries_at_once(cache: Cache) -> None:
     assert (
         cache.derive(one, "d", lambda: f"of one, {cache.derive(other, 'd', lambda: 'of other')}") == "of one, of other"
     )
-    assert (one.made("d"), other.made("d"), one.made("e")) == (("of one, of other",), ("of other",), None)
+    assert (one.derived_value("d"), other.derived_value("d"), one.derived_value("e")) == (
+        ("of one, of other",),
+        ("of other",),
+        None,
+    )
 
 
 def fetched(cache: Cache, key: Any) -> Entry:

@@ -564,14 +564,12 @@ def test_without_time_the_function_is_not_called(is_async: bool, env: Environmen
     """Within the deadline margin: the stale result, or an error that says so."""
     source = Source("old")
     read = source.cached(is_async=is_async, ttl=60)
-    env.begin(context := FakeContext(remaining_s=0.25))
+    handler = lambdakit.handler(lambda event, context: call(read))
     with pytest.raises(DeadlineExceededError):
-        call(read)
-    context.remaining_s = 3.0
-    call(read)
+        handler({}, FakeContext(remaining_s=0.25))
+    handler({}, FakeContext(remaining_s=3.0))
     clock.tick(60)
-    context.remaining_s = 0.25
-    assert call(read) == "old"
+    assert handler({}, FakeContext(remaining_s=0.25)) == "old"
     assert len(source.asked) == 1
 
 
@@ -809,8 +807,47 @@ def test_a_cached_function_looks_like_what_it_was(is_async: bool, env: Environme
     assert call(decorated, 1, second="x") == "x"
 
 
+class Meeting(Settings):
+    """Threads that look how many results are to be kept, as they do for a new cache, wait for each other there."""
+
+    barrier = threading.Barrier(8)
+
+    @property
+    def max_entries(self) -> int:  # type: ignore[override]
+        self.barrier.wait(PATIENCE_S)
+        return 10
+
+    @max_entries.setter
+    def max_entries(self, _: int) -> None: ...
+
+
+def test_threads_that_come_first_find_one_cache() -> None:
+    """Each of eight is about to make it: what one has stored, the others find, and the function is counted once."""
+    calls = itertools.count(1)
+    read = lambdakit.cached(lambda: next(calls))
+    with (
+        lambdakit.use_environment(Environment(settings=Meeting(), backend=MemoryBackend())),
+        ThreadPoolExecutor(8) as pool,
+    ):
+        assert [*pool.map(lambda _: read(), range(8), timeout=PATIENCE_S)] == [1] * 8
+        stats = lambdakit.stats()
+    assert (len(stats["keys"]), stats["fetches"]) == (1, 1)
+
+
+def test_results_end_with_the_environment(env: Environment) -> None:
+    """It can be used again afterwards, and starts empty."""
+    source = Source()
+    read, other = source.cached(), source.cached()
+    for number in (1, 2):
+        assert [read(), other(), read(), other()] == ["value"] * 4
+        assert len(source.asked) == 2 * number
+        env.close()
+        assert lambdakit.stats()["entries"] == 0
+
+
 def test_decorating_touches_nothing() -> None:
     """No environment is made, no cache: the first call does it."""
     with lambdakit.use_environment(Environment(backend=MemoryBackend())) as env:
+        before = repr(env)
         lambdakit.cached(print)
-        assert len(env.memory.caches()) == 1  # that of values
+        assert (repr(env), [*env._parts.made]) == (before, [])

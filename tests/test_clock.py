@@ -68,7 +68,7 @@ def test_the_clock_waits() -> None:
 
 def test_chance_is_another_each_time_and_within_its_bounds() -> None:
     """In [0, 1), spread over all of it."""
-    drawn = [Clock().chance() for _ in range(1000)]
+    drawn = [Clock().random() for _ in range(1000)]
     assert len(set(drawn)) > 990
     assert 0.0 <= min(drawn) < 0.1
     assert 0.9 < max(drawn) < 1.0

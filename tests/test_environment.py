@@ -7,12 +7,16 @@ import subprocess
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, ClassVar, Self
 
 import pytest
 
 import lambdakit
-from lambdakit import ConfigurationError, Environment, LambdakitError, Settings, _current, _environment
+from lambdakit import ConfigurationError, Environment, LambdakitError, Settings, _environment
+from lambdakit._backends import Backends
+from lambdakit._diagnostics import warn
+from lambdakit._environment import part
+from lambdakit._snap_start import after_restore, before_snapshot
 from lambdakit.testing import FakeContext, ManualClock, MemoryBackend
 
 
@@ -31,7 +35,7 @@ print(len({id(env) for env in found}), type(found[0]).__name__, lambdakit.enviro
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30, check=True)
     assert done.stdout.split() == ["1", "Environment", "True"]
-    assert _current._first() is env  # as for a thread that came second
+    assert _environment._first() is env  # as for a thread that came second
 
 
 def test_use_environment_nests_and_restores(env: Environment) -> None:
@@ -51,9 +55,9 @@ def test_invocations_are_numbered() -> None:
     env = Environment(settings=Settings(init_type="on-demand"))
     kinds = []
     for _ in range(3):
-        invocation = env.begin(None)
+        invocation = env._begin(None)
         kinds.append((invocation.number, invocation.start_kind))
-        env.end(invocation)
+        env._end(invocation)
     assert kinds == [(1, "cold"), (2, "warm"), (3, "warm")]
     assert env.invocations == 3
 
@@ -62,7 +66,7 @@ def test_a_ping_before_makes_the_first_invocation_warm() -> None:
     """No user waited for this start."""
     env = Environment(settings=Settings(init_type="on-demand"))
     env.pings += 1
-    assert env.begin(None).start_kind == "warm"
+    assert env._begin(None).start_kind == "warm"
 
 
 def test_init_to_invoke_counts_from_the_end_of_init() -> None:
@@ -70,15 +74,16 @@ def test_init_to_invoke_counts_from_the_end_of_init() -> None:
     clock = ManualClock()
     env = Environment(clock=clock)
     clock.tick(1)
-    env.declare(preload=[], budget_s=5.0, reseed=True)
+    with lambdakit.use_environment(env):
+        lambdakit.handler(lambda event, context: None)
     clock.suspend(60)
-    assert env.begin(None).init_to_invoke_s == 60
+    assert env._begin(None).init_to_invoke_s == 60
 
 
 def test_outside_an_invocation(env: Environment) -> None:
     """None, False, and a clear error where a record is asked for."""
-    assert env.current() is None
-    assert env.budget_s() is None
+    assert env._current() is None
+    assert env._left_s() is None
     assert lambdakit.remaining_s() is None
     assert lambdakit.is_cold_start() is False
     with pytest.raises(LambdakitError, match=r"no invocation is running.*@lambdakit\.handler"):
@@ -87,59 +92,59 @@ def test_outside_an_invocation(env: Environment) -> None:
 
 def test_inside_an_invocation(env: Environment) -> None:
     """The record, the remaining time, and what of it I/O may take."""
-    invocation = env.begin(FakeContext(remaining_s=2.0))
+    invocation = env._begin(FakeContext(remaining_s=2.0))
     assert lambdakit.invocation() is invocation
     assert lambdakit.is_cold_start() is True
     assert lambdakit.remaining_s() == 2.0
-    assert env.budget_s() == 1.75
-    env.end(invocation)
-    assert env.current() is None
+    assert env._left_s() == 1.75
+    env._end(invocation)
+    assert env._current() is None
 
 
 def test_a_context_without_time_limits_nothing(env: Environment) -> None:
     """As in a test that passes None."""
-    env.begin(None)
+    env._begin(None)
     assert lambdakit.remaining_s() is None
-    assert env.budget_s() is None
+    assert env._left_s() is None
 
 
 def test_a_thread_of_the_handler_belongs_to_its_invocation(env: Environment) -> None:
     """It has a context of its own, and there is one invocation only."""
     with ThreadPoolExecutor(1) as pool:
-        invocation = env.begin(None)
-        assert pool.submit(env.current).result(10) is invocation
+        invocation = env._begin(None)
+        assert pool.submit(env._current).result(10) is invocation
 
 
 def test_concurrent_invocations_see_themselves(env: Environment) -> None:
     """Each context has its own; a thread that could belong to either has none."""
     one, two = contextvars.copy_context(), contextvars.copy_context()
-    first, second = one.run(env.begin, None), two.run(env.begin, None)
-    assert (one.run(env.current), two.run(env.current)) == (first, second)
-    assert env.current() is None
-    two.run(env.end, second)
-    assert two.run(env.current) is first
-    one.run(env.end, first)
-    assert one.run(env.current) is None
+    first, second = one.run(env._begin, None), two.run(env._begin, None)
+    assert (one.run(env._current), two.run(env._current)) == (first, second)
+    assert env._current() is None
+    two.run(env._end, second)
+    assert two.run(env._current) is first
+    one.run(env._end, first)
+    assert one.run(env._current) is None
 
 
 def test_an_invocation_of_another_environment_is_not_seen(env: Environment) -> None:
     """A fresh environment inside a handler starts outside of any invocation."""
-    env.begin(None)
+    env._begin(None)
     with lambdakit.use_environment(Environment()) as fresh:
-        assert fresh.current() is None
-        invocation = fresh.begin(None)
-        assert fresh.current() is invocation
+        assert fresh._current() is None
+        invocation = fresh._begin(None)
+        assert fresh._current() is invocation
 
 
 def test_nested_invocations_restore_the_outer_one(env: Environment) -> None:
     """A handler that calls another with a context of its own."""
-    outer = env.begin("outer")
-    inner = env.begin("inner")
-    assert env.current() is inner
-    env.end(inner)
-    assert env.current() is outer
-    contextvars.copy_context().run(env.begin, "beside")
-    assert env.current() is outer
+    outer = env._begin("outer")
+    inner = env._begin("inner")
+    assert env._current() is inner
+    env._end(inner)
+    assert env._current() is outer
+    contextvars.copy_context().run(env._begin, "beside")
+    assert env._current() is outer
 
 
 def test_close_drops_values_and_connections_and_leaves_it_usable() -> None:
@@ -149,34 +154,192 @@ def test_close_drops_values_and_connections_and_leaves_it_usable() -> None:
     with lambdakit.use_environment(env):
         lambdakit.get_secret("x")
         lambdakit.client("sqs")
+        assert "values=1 clients=1" in repr(env)
         env.close()
-        assert len(env.clients) == 0
+        assert "values=0 clients=0" in repr(env)
         lambdakit.get_secret("x")
     assert len(backend.calls) == 2
 
 
-def test_clients_are_made_once_for_all_threads() -> None:
-    """At first use, by whichever thread comes first."""
-    env, barrier = Environment(), threading.Barrier(8)
+class Part:
+    """What a feature keeps, with every hook that an environment knows; `told` are the calls of all of them."""
+
+    told: ClassVar[list[str]] = []
+
+    @classmethod
+    def of(cls, env: Environment) -> Self:
+        cls.told.append(f"{cls.__name__} made")
+        return cls()
+
+    def _tell(self, what: str) -> None:
+        self.told.append(f"{type(self).__name__} {what}")
+
+    def on_start(self, invocation: Any, now: Any) -> None:
+        self._tell(f"start {invocation.number}")
+
+    def on_end(self, invocation: Any) -> None:
+        self._tell(f"end {invocation.number}")
+
+    def on_ping(self, now: Any, within_s: float) -> None:
+        self._tell("ping")
+
+    def close_idle(self, now: Any) -> float | None:
+        self._tell("close idle")
+        return None
+
+    def close(self) -> None:
+        self._tell("close")
+
+    def after_fork_in_child(self) -> bool:
+        self._tell("fork")
+        return True
+
+    def status(self) -> dict[str, object]:
+        return {type(self).__name__: 1}
+
+
+class Renews(Part):
+    """One that closes other things around a snapshot than at the end, and after all others."""
+
+    CLOSES_LAST = True
+
+    def renew(self) -> None:
+        self._tell("renew")
+
+
+class Without:
+    """One that no hook of an environment concerns."""
+
+    @classmethod
+    def of(cls, env: Environment) -> Self:
+        return cls()
+
+
+@pytest.fixture
+def told() -> list[str]:
+    Part.told.clear()
+    return Part.told
+
+
+@pytest.mark.parametrize("kind", [Part, Without])
+def test_a_part_is_made_once_for_all_threads(env: Environment, kind: type[Any], told: list[str]) -> None:
+    """At its first use, by whichever thread comes first; not by who only looks whether it is there."""
+    barrier = threading.Barrier(8)
+    assert env._parts.peek(kind) is None
 
     def first(_: int) -> object:
         barrier.wait(10)
-        return env.clients
+        return part(kind)
 
     with ThreadPoolExecutor(8) as pool:
-        assert len({id(clients) for clients in pool.map(first, range(8))}) == 1
+        (one,) = {*pool.map(first, range(8))}
+    assert env._parts.peek(kind) is env._parts[kind] is one
+    assert len(told) <= 1
+
+
+def test_a_part_that_another_thread_makes_meanwhile(env: Environment) -> None:
+    """It is seen once the lock is had."""
+
+    class Made(dict[Any, Any]):
+        def get(self, kind: Any, default: Any = None) -> Any:
+            self.setdefault(kind, "the other thread's")
+            return None if self.pop("first", None) else self[kind]
+
+    env._parts.made = Made(first=True)
+    assert env._parts[Part] == "the other thread's"  # type: ignore[comparison-overlap]
+
+
+def test_parts_are_told_what_happens(env: Environment, told: list[str]) -> None:
+    """Each by the hooks that it has, in the order in which they were made; closed in reverse, the last one last."""
+    for kind in (Renews, Part, Without):
+        part(kind)
+    fn = lambdakit.handler(lambda event, context: None)
+    told.clear()
+    fn({}, None)
+    fn({"warmer": True}, None)
+    env.close()
+    env._renew()
+    env._after_fork_in_child()
+    assert told == [
+        "Renews close idle",
+        "Part close idle",
+        "Renews start 1",
+        "Part start 1",
+        "Renews end 1",
+        "Part end 1",
+        "Renews start 0",
+        "Part start 0",
+        "Renews ping",
+        "Part ping",
+        "Part close",
+        "Renews close",
+        "Part close",
+        "Renews renew",
+        "Renews fork",
+        "Part fork",
+    ]
+    assert repr(env).endswith("Renews=1 Part=1>")
+
+
+@pytest.mark.parametrize(
+    ("wall_s", "monotonic_s", "asked"),
+    [(19.0, 19.0, False), (20.0, 0.0, True), (0.0, 20.0, True), (-2.0, 0.0, True), (-0.5, 0.0, False)],
+)
+def test_when_parts_are_asked_for_what_is_idle(told: list[str], wall_s: float, monotonic_s: float, asked: bool) -> None:
+    """Once so much time has passed by either clock, or when the wall clock is set back; not in each invocation."""
+    clock = ManualClock()
+    env = Environment(clock=clock)
+    _ = env._parts[Part]
+    env._begin(None)
+    clock.tick(0.1)
+    env._begin(None)
+    told.clear()
+    clock.tick(-0.1)
+    clock.wall_s += wall_s
+    clock.monotonic_s += monotonic_s
+    env._begin(None)
+    assert ("Part close idle" in told) is asked
+
+
+def test_a_coroutine_that_calls_another_handler_goes_on_as_itself(env: Environment) -> None:
+    """With a context of its own, while others run: each sees its invocation, before it is awaited and after."""
+    seen: list[Any] = []
+
+    @lambdakit.handler
+    async def inner(event: Any, context: Any) -> None:
+        seen.append(lambdakit.invocation().context)
+
+    @lambdakit.handler
+    async def outer(event: Any, context: Any) -> None:
+        awaitable = inner({}, "inner")
+        seen.append(lambdakit.invocation().context)
+        await awaitable
+        seen.append(lambdakit.invocation().context)
+
+    beside = contextvars.copy_context().run(env._begin, "beside")
+    outer({}, "outer")
+    env._end(beside)
+    assert seen == ["outer", "inner", "outer"]
 
 
 def test_an_environment_that_was_not_used_closes() -> None:
     """Nothing is made in order to be closed."""
     env = Environment()
     env.close()
-    assert env._owned._parts == {}
+    assert env._parts.made == {}
 
 
 def test_repr_counts_what_it_holds(env: Environment) -> None:
-    """And names the backend."""
-    assert repr(env) == f"<Environment {env.id} invocations=0 pings=0 backend={env.backend().name} values=0 clients=0>"
+    """By number, never a value; the backend by its name, and by what it does once it is in use. Nothing is made."""
+    assert repr(env) == f"<Environment {env.id} invocations=0 pings=0 backend=auto>"
+    assert env._parts.made == {}
+    own = Environment(backend=MemoryBackend(secrets={"x": "planted"}))
+    with lambdakit.use_environment(own):
+        assert repr(own).endswith("backend=memory>")
+        lambdakit.get_secret("x")
+        lambdakit.client("sqs")
+        assert repr(own).endswith("backend=memory values=1 clients=1>")
+    own.close()
 
 
 def test_ids_differ() -> None:
@@ -189,7 +352,7 @@ def test_ids_differ() -> None:
 def test_a_warning_goes_to_the_logger_lambdakit(caplog: pytest.LogCaptureFixture) -> None:
     """With arguments formatted by logging."""
     with caplog.at_level(logging.WARNING):
-        _environment.warn("%s of %d", "one", 2)
+        warn("%s of %d", "one", 2)
     assert [(record.name, record.levelname, record.getMessage()) for record in caplog.records] == [
         ("lambdakit", "WARNING", "one of 2")
     ]
@@ -214,13 +377,13 @@ def test_a_backend_is_made_by_its_name(name: str, made: str) -> None:
 
         def first(_: int, env: Environment = env) -> object:
             barrier.wait(10)
-            return env.backend()
+            return env._parts[Backends].backend
 
         with ThreadPoolExecutor(8) as pool:
             assert len({id(backend) for backend in pool.map(first, range(8))}) == 1
-        assert env.backend().name == made
+        assert env._parts[Backends].backend.name == made
         env.close()
-        assert env.backend().name == made
+        assert env._parts[Backends].backend.name == made
 
 
 def test_a_backend_of_no_known_name_is_refused() -> None:
@@ -228,31 +391,32 @@ def test_a_backend_of_no_known_name_is_refused() -> None:
     with pytest.raises(ConfigurationError, match="backend='boto': give one of auto, direct, sdk, extension, or an obj"):
         Environment(backend="boto")
     given = MemoryBackend()
-    assert Environment(settings=Settings(backend="sdk"), backend=given).backend() is given
+    assert Environment(settings=Settings(backend="sdk"), backend=given)._parts[Backends].backend is given
 
 
 def test_an_extension_knows_whether_an_invocation_runs() -> None:
     """It serves in invocations only."""
     env = Environment(backend="extension")
-    backend: Any = env.backend()
+    backend: Any = env._parts[Backends].backend
     assert backend._invoking() is False
-    invocation = env.begin(None)
+    invocation = env._begin(None)
     assert backend._invoking() is True
-    env.end(invocation)
+    env._end(invocation)
     assert backend._invoking() is False
 
 
 def test_before_a_snapshot_everything_that_is_secret_is_dropped() -> None:
     """Values and connections; clients stay the same objects. An environment that was not used has nothing to drop."""
-    backend = MemoryBackend(secrets={"x": "1"})
-    for env in (Environment(backend=backend), Environment(backend=backend)):
-        env.before_snapshot()
-        with lambdakit.use_environment(env):
-            client = lambdakit.client("sqs")
-            lambdakit.get_secret("x")
-            env.before_snapshot()
-            assert (len(env.memory.cache), lambdakit.client("sqs") is client) == (0, True)
-        env.close()
+    env = Environment(backend=MemoryBackend(secrets={"x": "1"}))
+    with lambdakit.use_environment(env):
+        before_snapshot()
+        assert env._parts.made == {}
+        client = lambdakit.client("sqs")
+        lambdakit.get_secret("x")
+        before_snapshot()
+        assert (lambdakit.secret("x").state, lambdakit.client("sqs") is client) == ("absent", True)
+        assert "values=0" in repr(env)
+    env.close()
 
 
 def test_after_a_restore_it_is_another_environment(caplog: pytest.LogCaptureFixture) -> None:
@@ -266,72 +430,71 @@ def test_after_a_restore_it_is_another_environment(caplog: pytest.LogCaptureFixt
     with lambdakit.use_environment(env):
         client = lambdakit.client("sqs")
         lambdakit.get_secret("x")
-        lambdakit.on_restore(lambda: ran.append(len(env.memory.cache)))
+        lambdakit.on_restore(lambda: ran.append("values=0" in repr(env)))
         lambdakit.on_restore(fails)
         lambdakit.on_restore(lambda: ran.append("after"))
         before = env.id
         clock.suspend(1000)
-        env.after_restore()
+        after_restore()
         clock.tick(1)
         assert env.id != before
-        assert env.begin(None).init_to_invoke_s == 1
-        assert ran == [0, "after"]
+        assert env._begin(None).init_to_invoke_s == 1
+        assert ran == [True, "after"]
         assert lambdakit.client("sqs") is client
     (said,) = [record.getMessage() for record in caplog.records if record.name == "lambdakit"]
-    assert said.endswith("fails raised ValueError")
+    assert said.endswith("fails: ValueError was raised")
     assert "planted" not in caplog.text
     env.close()
 
 
-def test_after_a_restore_chance_is_another(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_after_a_restore_chance_is_another(env: Environment, monkeypatch: pytest.MonkeyPatch) -> None:
     """All environments of a snapshot would draw the same numbers; one handler may turn it off for all."""
-    env, state = Environment(), random.getstate()
-    env.after_restore()
+    state = random.getstate()
+    after_restore()
     assert random.getstate() != state
-    with lambdakit.use_environment(env):
+    with lambdakit.use_environment(Environment()):
         lambdakit.handler(reseed=False)(lambda event, context: None)
         lambdakit.handler(lambda event, context: None)
-    state = random.getstate()
-    env.after_restore()
-    assert random.getstate() == state
-    env.plans.reseed = True
+        state = random.getstate()
+        after_restore()
+        assert random.getstate() == state
     for name in ("random", "ssl"):
         monkeypatch.delitem(sys.modules, name)
-    env.after_restore()
+    after_restore()
     assert not {"random", "ssl"} & set(sys.modules)  # what nobody uses is not imported for it
 
 
-def test_a_backend_that_cannot_drop_what_is_idle_keeps_no_invocation_from_running(
+def test_a_backend_that_cannot_close_what_is_idle_keeps_no_invocation_from_running(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     """It is the user's; what it raised is logged by its type."""
 
     class Backend(MemoryBackend):
-        def drop_idle(self, now: object) -> None:
+        def close_idle(self, now: object) -> None:
             raise ValueError("a secret")
 
     env = Environment(backend=Backend(secrets={"x": "1"}))
     with lambdakit.use_environment(env):
         assert lambdakit.handler(lambda event, context: lambdakit.get_secret("x"))({}, None) == "1"
         assert lambdakit.handler(lambda event, context: lambdakit.get_secret("x"))({}, None) == "1"
-    assert caplog.messages == ["drop_idle of Backend raised ValueError"]
+    assert caplog.messages == ["close_idle of Backend: ValueError was raised"]
 
 
-def test_what_became_of_the_invocation_before() -> None:
+def test_what_became_of_the_invocation_before(env: Environment) -> None:
     """Nothing yet, then what the last one did: returned or raised."""
-    env = Environment()
+    records: list[lambdakit.Record] = []
 
-    @lambdakit.handler
-    def fn(event: str, context: object) -> str | None:
+    @lambdakit.handler(on_invocation=records.append)
+    def fn(event: str, context: object) -> None:
         if event == "raise":
             raise ValueError(event)
-        return lambdakit.environment().previous
 
-    with lambdakit.use_environment(env):
-        assert fn("return", None) is None
-        with pytest.raises(ValueError, match="raise"):
-            fn("raise", None)
-        assert [fn("return", None), fn("return", None)] == ["failed", "ok"]
+    fn("return", None)
+    with pytest.raises(ValueError, match="raise"):
+        fn("raise", None)
+    fn("return", None)
+    fn("return", None)
+    assert [record["previous"] for record in records] == [None, "ok", "failed", "ok"]
 
 
 def test_a_forked_child_starts_empty() -> None:
@@ -341,19 +504,21 @@ def test_a_forked_child_starts_empty() -> None:
     with lambdakit.use_environment(env):
         client = lambdakit.client("sqs")
         lambdakit.get_secret("x")
-        invocation, before = env.begin(FakeContext()), env.id
-        _current._in_child()
-        assert (env.current(), env.invocations, len(env.memory.cache), env.id == before) == (None, 0, 0, False)
-        assert (env.backend(), lambdakit.client("sqs")) == (backend, client)
-        env.end(invocation)  # of the parent's handler, which the child may be leaving
-        assert env.begin(None).number == 1
+        invocation, before = env._begin(FakeContext()), env.id
+        _environment._in_child()
+        assert (env._current(), env.invocations, env.id == before) == (None, 0, False)
+        assert lambdakit.client("sqs") is client
+        lambdakit.get_secret("x")
+        assert backend.calls == [("secret", "x")] * 2
+        env._end(invocation)  # of the parent's handler, which the child may be leaving
+        assert env._begin(None).number == 1
     unused = Environment()
-    unused.after_fork()
-    assert unused._owned._parts == {}
+    unused._after_fork_in_child()
+    assert unused._parts.made == {}
     direct = Environment(backend="direct")
-    parents = direct.backend()
-    direct.after_fork()
-    assert direct.backend() is not parents
+    parents = direct._parts[Backends].backend
+    direct._after_fork_in_child()
+    assert direct._parts[Backends].backend is not parents
     for one in (env, direct):
         one.close()
 

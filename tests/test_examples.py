@@ -11,7 +11,7 @@ from typing import Any
 
 import boto3
 import pytest
-from benchmarks.upstream import ACCOUNT, Upstream
+from benchmarks.servers.upstream import ACCOUNT, Upstream
 from botocore.config import Config
 
 from lambdakit.lab import Lab

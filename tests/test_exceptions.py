@@ -1,13 +1,11 @@
-"""The exceptions and which answer becomes which."""
+"""The exceptions: what they are, and what they carry."""
 
 import pickle
-import traceback
 
 import pytest
 
 import lambdakit
 from lambdakit import exceptions
-from lambdakit.backends.errors import kind_of, service_error
 
 
 def test_every_exception_is_a_lambdakit_error_and_exported() -> None:
@@ -30,29 +28,6 @@ def test_builtin_kinds() -> None:
 
 
 @pytest.mark.parametrize(
-    ("code", "status", "kind"),
-    [
-        ("ResourceNotFoundException", 400, exceptions.NotFoundError),
-        ("ParameterNotFound", 400, exceptions.NotFoundError),
-        ("ParameterVersionNotFound", 400, exceptions.NotFoundError),
-        ("AccessDeniedException", 400, exceptions.AccessDeniedError),
-        ("ExpiredTokenException", 400, exceptions.AccessDeniedError),
-        ("ThrottlingException", 400, exceptions.ThrottledError),
-        ("KMSThrottlingException", 400, exceptions.ThrottledError),
-        (None, 429, exceptions.ThrottledError),
-        ("InternalServiceError", 500, exceptions.ServiceError),
-        (None, 503, exceptions.ServiceError),
-        ("ThrottlingException", 503, exceptions.ThrottledError),
-        ("InvalidParameterException", 400, exceptions.FetchError),
-        (None, None, exceptions.FetchError),
-    ],
-)
-def test_kind_of_an_answer(code: str | None, status: int | None, kind: type) -> None:
-    """Code before status, so that a throttle answered as 503 is a throttle."""
-    assert kind_of(code, status) is kind
-
-
-@pytest.mark.parametrize(
     ("kind", "retryable"),
     [
         (exceptions.ThrottledError, True),
@@ -68,44 +43,54 @@ def test_retryable(kind: type[exceptions.FetchError], retryable: bool) -> None:
     assert kind.retryable is retryable
 
 
-def error(code: str = "ResourceNotFoundException", message: str = "no such thing") -> exceptions.FetchError:
-    return service_error(
+def test_an_error_survives_pickling() -> None:
+    """A process pool carries the whole error."""
+    error = exceptions.NotFoundError(
+        "no such thing",
         service="secretsmanager",
         operation="GetSecretValue",
         name="prod/db",
         region="eu-west-1",
-        code=code,
+        code="ResourceNotFoundException",
         status=400,
-        message=message,
         request_id="r-1",
     )
-
-
-def test_a_message_says_what_was_asked_what_happened_and_what_to_do() -> None:
-    """And the attributes say it to code."""
-    failure = error()
-    assert str(failure) == (
-        "secretsmanager GetSecretValue of 'prod/db' in eu-west-1: ResourceNotFoundException (status 400): "
-        "no such thing. Check the name, the region and the version."
-    )
-    assert (failure.service, failure.operation, failure.name) == ("secretsmanager", "GetSecretValue", "prod/db")
-    assert (failure.region, failure.code, failure.status, failure.request_id) == (
-        "eu-west-1",
-        "ResourceNotFoundException",
-        400,
-        "r-1",
-    )
-
-
-def test_a_signature_error_does_not_quote_the_request() -> None:
-    """AWS answers with the canonical request, session token included."""
-    failure = error("InvalidSignatureException", "The Canonical String ... x-amz-security-token:planted")
-    assert "planted" not in "".join(traceback.format_exception(failure))
-
-
-def test_an_error_survives_pickling() -> None:
-    """A process pool carries the whole error."""
-    copy = pickle.loads(pickle.dumps(error()))  # noqa: S301 - our own object
+    copy = pickle.loads(pickle.dumps(error))  # noqa: S301 - our own object
     assert type(copy) is exceptions.NotFoundError
-    assert str(copy) == str(error())
-    assert vars(copy) == vars(error())
+    assert (str(copy), vars(copy)) == (str(error), vars(error))
+
+
+def missing(name: str) -> exceptions.FetchError:
+    return exceptions.NotFoundError("gone", service="ssm", operation="GetParameter", name=name)
+
+
+def test_an_error_of_several_survives_pickling() -> None:
+    """With the errors and the values."""
+    error = exceptions.BatchError({"a": missing("a")}, {"b": "2"})
+    copy = pickle.loads(pickle.dumps(error))  # noqa: S301 - as above
+    assert (type(copy), str(copy), copy.values) == (exceptions.BatchError, str(error), {"b": "2"})
+    assert vars(copy.errors["a"]) == vars(error.errors["a"])
+
+
+@pytest.mark.parametrize(
+    ("count", "named"), [(1, "'0'"), (5, "'0', '1', '2', '3', '4'"), (7, "'0', '1', '2', '3', '4' and 2 more")]
+)
+def test_an_error_of_several_names_some(count: int, named: str) -> None:
+    """What failed with its type, five of them; never a value."""
+    error = exceptions.BatchError({str(one): missing(str(one)) for one in range(count)}, {"b": "planted"})
+    names = str(error).replace(" (NotFoundError)", "")
+    assert names.startswith(f"{count} of {count + 1} values could not be fetched: {named}. ")
+    assert "planted" not in str(error)
+
+
+@pytest.mark.parametrize(
+    ("errors", "retryable"),
+    [
+        ([exceptions.DeadlineExceededError("late")], True),
+        ([exceptions.ThrottledError("m", service="s", operation="o", name="n"), TimeoutError()], False),
+        ([missing("n"), exceptions.DeadlineExceededError("late")], False),
+    ],
+)
+def test_an_error_of_several_is_retryable_if_each_is(errors: list[Exception], retryable: bool) -> None:
+    """Too little time too: there is more in the next invocation. Of foreign errors nothing is known."""
+    assert exceptions.BatchError(dict(zip("ab", errors, strict=False)), {}).retryable is retryable

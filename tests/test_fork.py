@@ -1,19 +1,22 @@
 """A forked child: empty, with no connection and no lock of its parent's."""
 
+import gc
 import json
 import os
-import socket
+import random
 import threading
 import traceback
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import pytest
+from proc import sockets
 
 import lambdakit
-from lambdakit import Environment, Settings
+from lambdakit import Environment, Settings, _environment
+from lambdakit._snap_start import after_restore
 from lambdakit.testing import FakeContext, ManualClock, MemoryBackend
 
 pytestmark = pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
@@ -75,20 +78,6 @@ def port(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
     thread.join()
 
 
-def sockets(port: int) -> set[str]:
-    """The sockets of this process that are connected to the port."""
-    found = set()
-    for path in Path("/proc/self/fd").iterdir():
-        try:
-            target = str(path.readlink())
-            if target.startswith("socket:"):
-                with socket.socket(fileno=os.dup(int(path.name))) as connection:
-                    found |= {target} if connection.getpeername()[1:2] == (port,) else set()
-        except OSError:  # the descriptor of the listing itself, or a socket that listens
-            continue
-    return found
-
-
 def test_the_child_starts_empty() -> None:
     """Values, counts and the id are the parent's; the child fetches by itself, and the parent keeps its own."""
     backend = MemoryBackend(secrets={"x": "1"})
@@ -112,24 +101,49 @@ def test_environments_that_are_covered_start_empty_too() -> None:
     with lambdakit.use_environment(outer):
         lambdakit.get_secret("x")
         with lambdakit.use_environment(Environment()), lambdakit.use_environment(outer):
-            assert in_child(lambda: len(outer.memory.cache)) == 0
-        assert len(outer.memory.cache) == 1
+            assert in_child(lambda: lambdakit.stats()["entries"]) == 0
+        assert lambdakit.stats()["entries"] == 1
+
+
+def locks_of(root: object) -> list[Any]:
+    """Every lock in what is lambdakit's own, from `root` on."""
+    kinds = type(threading.Lock()), type(threading.RLock())
+    found: list[Any] = []
+    seen: set[int] = set()
+    rest = [root]
+    while rest:
+        one = rest.pop()
+        if id(one) in seen:
+            continue
+        seen.add(id(one))
+        if isinstance(one, kinds):
+            found.append(one)
+        elif type(one).__module__.startswith("lambdakit") or type(one) in {dict, list, tuple, set}:
+            rest += gc.get_referents(one)
+    return found
 
 
 def test_no_lock_is_inherited() -> None:
     """Another thread of the parent may hold any of them at the moment of the fork: here all are held."""
-    env = Environment(settings=Settings(), backend=MemoryBackend(secrets={"x": "1"}, parameters={"y": "2"}))
+    backend = MemoryBackend(secrets={"x": "1"}, parameters={"y": "2"}, app_configs={"a/e/p": "5"})
+    env = Environment(settings=Settings(), backend=backend)
     with lambdakit.use_environment(env):
 
         @lambdakit.cached
         def double(value: int) -> int:
             return value * 2
 
-        double(1)
-        lambdakit.get_secrets(["x"])
-        memory = env.memory
-        caches = [cache for _, cache in memory.caches()]
-        locks = [env._lock, env.backend._lock, memory._lock, *(cache._lock for cache in caches)]
+        @lambdakit.singleton
+        def instance() -> int:
+            return 6
+
+        def work() -> list[Any]:
+            values = [lambdakit.get_secret("x"), lambdakit.get_parameters(["y"]), double(2), instance()]
+            return [*values, lambdakit.get_app_config("a", "e", "p")]
+
+        work()
+        locks = [_environment._lock, *locks_of(env)]
+        assert len(locks) >= 6  # of the process, of the parts, of each cache and of what flies to it
         held, release = threading.Event(), threading.Event()
 
         def hold() -> None:
@@ -144,8 +158,7 @@ def test_no_lock_is_inherited() -> None:
         holder.start()
         assert held.wait(PATIENCE_S)
         try:
-            work = lambda: [lambdakit.get_secret("x"), lambdakit.get_parameters(["y"]), double(2)]  # noqa: E731
-            assert in_child(work) == ["1", {"y": "2"}, 4]
+            assert in_child(work) == ["1", {"y": "2"}, 4, 6, "5"]
         finally:
             release.set()
             holder.join()
@@ -184,6 +197,25 @@ def test_what_handlers_declared_is_kept() -> None:
         assert lambdakit.secret("x").state == "absent"
 
 
+def test_what_is_wanted_after_a_restore_is_kept() -> None:
+    """It is code, too: the functions, and whether `random` is left alone. In a child, and in what happens in one."""
+    state = random.getstate()
+    called: list[int] = []
+
+    def child() -> list[object]:
+        random.setstate(state)
+        after_restore()
+        return [[*called], random.getstate() == state]
+
+    with lambdakit.use_environment(Environment(settings=Settings(), backend=MemoryBackend())) as env:
+        lambdakit.handler(lambda event, context: None, reseed=False)
+        lambdakit.on_restore(lambda: called.append(1))
+        assert in_child(child) == [[1], True]
+        assert called == []
+        env._after_fork_in_child()
+        assert child() == [[1], True]
+
+
 def test_a_fork_before_any_environment() -> None:
     """Nothing to renew."""
     import subprocess
@@ -202,13 +234,13 @@ def test_a_fork_before_any_environment() -> None:
 def test_idle_connections_are_closed_when_an_invocation_begins(backend: str, port: int) -> None:
     """They may have died while the environment was frozen: 20 s of wall time after the last answer."""
     clock = ManualClock()
+    handler = lambdakit.handler(lambda event, context: len(sockets(port)))
     with lambdakit.use_environment(Environment(backend=backend, clock=clock)) as env:
-        env.end(env.begin(None))
+        handler({}, None)
         lambdakit.get_secret("x")
         for passed_s, left in ((20.0, 1), (0.5, 0)):
             clock.suspend(passed_s)
-            env.end(env.begin(None))
-            assert len(sockets(port)) == left
+            assert handler({}, None) == left
         env.close()
 
 
@@ -217,35 +249,43 @@ def test_what_happens_in_a_child(backend: str, port: int) -> None:
     """The same without a fork: this process's descriptors are closed, a later fetch connects anew."""
     with lambdakit.use_environment(Environment(backend=backend)) as env:
         lambdakit.get_secret("x")
-        env.after_fork()
+        env._after_fork_in_child()
         assert sockets(port) == set()
         assert lambdakit.get_secret("x") == "1"
         env.close()
 
 
-def test_a_backend_of_a_users_has_nothing_to_do(port: int) -> None:
-    """Neither when an invocation begins nor in a child, if it does not say that it has."""
-
-    class Backend:
-        name = "a user's"
-
-        def close(self) -> None:
-            """Nothing is open."""
-
-    env = Environment(backend=Backend())  # type: ignore[arg-type]
-    env.backend()
-    env.end(env.begin(None))
-    env.after_fork()
-    env.close()
-    with pytest.raises(AttributeError, match="no attribute 'connexions'"):
-        env.connexions  # noqa: B018 - looking is enough
+def test_a_backend_of_a_users_has_nothing_to_do(caplog: pytest.LogCaptureFixture) -> None:
+    """Neither when an invocation begins nor in a child nor at the end, if it does not say that it has."""
+    clock = ManualClock()
+    env = Environment(clock=clock, settings=Settings(), backend=MemoryBackend(secrets={"x": "1"}))
+    handler = lambdakit.handler(lambda event, context: lambdakit.get_secret("x"))
+    with lambdakit.use_environment(env):
+        for _ in range(2):
+            assert handler({}, None) == "1"
+            clock.suspend(60)
+        assert in_child(lambda: handler({}, None)) == "1"
+        env.close()
+    assert caplog.messages == []
 
 
-def test_two_threads_may_find_the_same_part_first() -> None:
-    """Both look for it, neither has it yet; the child is started anew all the same."""
-    env = Environment(settings=Settings(), backend=MemoryBackend(secrets={"x": "1"}))
-    find = vars(Environment)["memory"].__get__  # what Python calls for each of them
-    before = find(env)
-    assert find(env) is before is env.memory
-    env.after_fork()
-    assert env.memory is not before
+def test_two_threads_may_look_for_the_same_part_first() -> None:
+    """Neither has it yet: it is made once, for both; and the child is started anew all the same."""
+    making, go_on = threading.Event(), threading.Event()
+
+    class Slow:
+        @classmethod
+        def of(cls, _: Environment) -> Self:
+            making.set()
+            assert go_on.wait(PATIENCE_S)
+            return cls()
+
+    env = Environment(settings=Settings(), backend=MemoryBackend())
+    with ThreadPoolExecutor(2) as pool:
+        first = pool.submit(lambda: env._parts[Slow])
+        assert making.wait(PATIENCE_S)
+        second = pool.submit(lambda: env._parts[Slow])
+        go_on.set()
+        assert first.result(PATIENCE_S) is second.result(PATIENCE_S)
+    env._after_fork_in_child()
+    assert env._parts.peek(Slow) is None

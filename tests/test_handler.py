@@ -54,7 +54,7 @@ def test_an_invocation_is_running_during_the_call_only() -> None:
     with pytest.raises(ValueError, match="raise"):
         fn("raise", context)
     assert [(one.number, one.start_kind, one.request_id) for one in seen] == [(1, "cold", "r-1"), (2, "warm", "r-1")]
-    assert lambdakit.environment().current() is None
+    assert lambdakit.environment()._current() is None
 
 
 def test_a_first_invocation_that_raises_was_the_cold_one() -> None:
@@ -96,7 +96,7 @@ def test_even_what_ends_the_process_ends_the_invocation(raised: type[BaseExcepti
 
     with pytest.raises(raised):
         fn({}, None)
-    assert lambdakit.environment().current() is None
+    assert lambdakit.environment()._current() is None
 
 
 def test_a_ping_is_answered_before_any_code_of_the_user() -> None:
@@ -309,7 +309,7 @@ def test_applying_it_ends_init() -> None:
         clock.tick(2)
         lambdakit.handler(lambda event, context: None)
         clock.tick(3)
-        assert env.begin(None).init_to_invoke_s == 3
+        assert env._begin(None).init_to_invoke_s == 3
 
 
 def test_options_are_frozen_when_it_is_applied() -> None:
@@ -354,7 +354,7 @@ def test_a_hook_that_would_have_to_be_awaited_is_refused() -> None:
 
     async def hook() -> None: ...
 
-    with pytest.raises(ConfigurationError, match="awaited by nobody"):
+    with pytest.raises(ConfigurationError, match="a coroutine function is awaited or read by nobody"):
         lambdakit.handler(on_ping=hook)
 
 
@@ -405,7 +405,7 @@ def test_a_handler_that_is_left_by_a_child_raises_what_it_raises() -> None:
 
     @lambdakit.handler
     def fn(event: Any, context: Any) -> None:
-        lambdakit.environment().after_fork()  # what happens in the child
+        lambdakit.environment()._after_fork_in_child()  # what happens in the child
         raise SystemExit(3)
 
     with pytest.raises(SystemExit):

@@ -1,6 +1,5 @@
 """What an import costs, as the set of modules it loads, in fresh interpreters."""
 
-import ast
 import json
 import subprocess
 import sys
@@ -75,84 +74,3 @@ def test_a_client_does_not_import_boto3() -> None:
     code = "import lambdakit\nlambdakit.client({!r}, region='eu-west-1')"
     assert "boto3" not in modules(code.format("dynamodb"))
     assert "boto3" in modules(code.format("s3"))
-
-
-# Lower may not import higher. What stands beside each other imports nothing of its level.
-LEVELS = [
-    {"exceptions", "_plain", "_clock", "_log", "_warmup", "_declared", "_parallel", "_process", "_http_tls"}
-    | {"_itself", "_peak", "_upstream"},
-    {
-        "_settings",
-        "_check",
-        "_prime",
-        "_renewal",
-        "_flights",
-        "_invocation",
-        "_budget",
-        "_entries",
-        "_tally",
-        "_http_terms",
-    },
-    {
-        "_handler_options",
-        "_warmup_options",
-        "_start_log",
-        "_import_times",
-        "_ping",
-        "_predecessor",
-        "_record",
-        "_metrics",
-    }
-    | {"backends", "_http_retries", "_http_connection", "_http_streams"},
-    {"_metric_terms", "_transient", "_running", "_http_call", "_http_requests", "_http_httpx"},
-    {"_cache", "_http_pools"},
-    {"_transforms", "_clients", "_cached", "_source", "_loop"},
-    {"_values", "_factory"},
-    {"_batches", "_app_config", "_items", "_rotation", "_singletons"},
-    {"_preload", "_oauth", "_fan_out", "_telemetry", "_renewing"},
-    {"_memory", "_plans", "_warmer"},
-    {"_stats", "_owned"},
-    {"_environment"},
-    {"_current"},
-    {"_handler", "_api", "_api_values", "_api_batches", "_api_cached", "_api_upkeep", "_api_connections", "http"}
-    | {"_api_telemetry", "_api_warmup"}
-    | {"_declarations", "_pytest", "_snap_start"},
-    {"_patch_boto3", "_patch_requests", "_patch_httpx"},
-    {"_patch", "testing"},
-    {"__init__"},
-]
-
-
-def test_imports_only_go_downward() -> None:
-    """Each module names its level, and takes from levels below it. The lab stands outside: nothing imports it."""
-    level = {name: number for number, names in enumerate(LEVELS) for name in names}
-    wrong = []
-    for path in sorted(PACKAGE.rglob("*.py")):
-        parts = path.relative_to(PACKAGE).with_suffix("").parts
-        if parts[0] in {"lab", "_bench", "cli", "__main__"}:
-            continue
-        for node in ast.walk(ast.parse(path.read_text())):
-            if isinstance(node, ast.ImportFrom) and node.level == len(parts):
-                targets = [node.module.partition(".")[0]] if node.module else [alias.name for alias in node.names]
-                wrong += [
-                    f"{'.'.join(parts)} -> {target}"
-                    for target in targets
-                    if level[target] >= level[parts[0]] and not _only_for_types(path, node)
-                ]
-    assert wrong == []
-
-
-def _only_for_types(path: Path, node: ast.ImportFrom) -> bool:
-    """Inside `if TYPE_CHECKING:` nothing is imported."""
-    return any(
-        isinstance(block, ast.If)
-        and getattr(block.test, "id", "") == "TYPE_CHECKING"
-        and node.lineno in range(block.lineno, (block.end_lineno or 0) + 1)
-        for block in ast.walk(ast.parse(path.read_text()))
-    )
-
-
-def test_no_module_is_long() -> None:
-    """One idea each."""
-    long = {path.name: count for path in PACKAGE.rglob("*.py") if (count := len(path.read_text().splitlines())) > 300}
-    assert long == {}

@@ -2,8 +2,9 @@
 
 import pytest
 
+import lambdakit
 from lambdakit import Environment, Settings
-from lambdakit._invocation import Invocation, start_kind
+from lambdakit._environment import HandlerOptions, Invocation, start_kind
 from lambdakit.testing import FakeContext, ManualClock
 
 
@@ -39,30 +40,36 @@ def test_a_first_invocation_long_after_init(wall_s: float, monotonic_s: float, k
     """Suspended time counts, which the monotonic clock may not see; a wall clock that was set back does not matter."""
     clock = ManualClock()
     env = Environment(settings=Settings(init_type="on-demand"), clock=clock)
-    env.declare(preload=[], budget_s=0.0, reseed=True)
-    clock.wall_s += wall_s
-    clock.monotonic_s += monotonic_s
-    first, second = env.begin(None), env.begin(None)
-    assert (first.start_kind, second.start_kind) == (kind, "warm")
+    with lambdakit.use_environment(env):
+        fn = lambdakit.handler(lambda event, context: lambdakit.invocation().start_kind)
+        clock.wall_s += wall_s
+        clock.monotonic_s += monotonic_s
+        assert [fn({}, None), fn({}, None)] == [kind, "warm"]
 
 
 def test_io_has_what_the_margin_leaves() -> None:
     """Below zero once the margin is reached; no limit where the context knows none."""
     context = FakeContext(remaining_s=2.5)
-    assert invocation(context).left_s() == 2.25
+    assert (invocation(context).margin_s, invocation(context).left_s()) == (0.25, 2.25)
     context.remaining_s = 0.125
     assert invocation(context).left_s() == -0.125
     assert invocation(None).left_s() is None
 
 
-def invocation(context: object = None, *, kind: str = "cold", after: tuple[float, float] = (0.0, 0.0)) -> Invocation:
-    return Invocation(context, 1, kind, (100.0 + after[0], 10.0 + after[1]), (100.0, 10.0), 0.25)
+def invocation(context: object = None) -> Invocation:
+    """The first one of an environment."""
+    return Environment()._begin(context, HandlerOptions(margin_s=0.25))
 
 
-@pytest.mark.parametrize(("kind", "cold"), [("cold", True), ("warm", False), ("provisioned", False), ("else", False)])
-def test_only_the_kind_cold_is_a_cold_start(kind: str, cold: bool) -> None:
-    """One definition for everything that asks."""
-    assert invocation(kind=kind).is_cold_start is cold
+@pytest.mark.parametrize(
+    ("init_type", "cold"),
+    [(None, True), ("on-demand", True), ("provisioned-concurrency", False), ("something-of-2030", False)],
+)
+def test_only_the_kind_cold_is_a_cold_start(init_type: str | None, cold: bool) -> None:
+    """One definition for everything that asks; a second invocation is none either."""
+    env = Environment(settings=Settings(init_type=init_type))
+    assert env._begin(None).is_cold_start is cold
+    assert env._begin(None).is_cold_start is False
 
 
 def test_remaining_time_comes_from_the_context() -> None:
@@ -98,11 +105,16 @@ def test_request_id_comes_from_the_context() -> None:
 
 
 @pytest.mark.parametrize(
-    ("after", "expected"), [((5.0, 5.0), 5.0), ((3600.0, 2.0), 3600.0), ((-7.0, 4.0), 4.0), ((-7.0, 0.0), 0.0)]
+    ("wall_s", "monotonic_s", "expected"),
+    [(5.0, 5.0, 5.0), (3600.0, 2.0, 3600.0), (-7.0, 4.0, 4.0), (-7.0, 0.0, 0.0)],
 )
-def test_init_to_invoke(after: tuple[float, float], expected: float) -> None:
+def test_init_to_invoke(wall_s: float, monotonic_s: float, expected: float) -> None:
     """The larger of both clocks, and never negative."""
-    assert invocation(after=after).init_to_invoke_s == expected
+    clock = ManualClock(wall_s=100.0, monotonic_s=10.0)
+    env = Environment(clock=clock)
+    clock.wall_s += wall_s
+    clock.monotonic_s += monotonic_s
+    assert env._begin(None).init_to_invoke_s == expected
 
 
 def test_repr_tells_number_kind_and_request() -> None:

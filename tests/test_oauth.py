@@ -306,15 +306,15 @@ def test_no_answer_and_no_time(issuer: Issuer, env: Environment) -> None:
     with pytest.raises(NetworkError, match=r"no answer from 127\.0\.0\.1:1") as caught:
         str(nobody)
     assert type(caught.value.__cause__).__module__.startswith("urllib3")
-    env.begin(FakeContext(remaining_s=0.25))
+    handler = lambdakit.handler(lambda event, context: str(token_of(issuer)))
     with pytest.raises(DeadlineExceededError):
-        str(token_of(issuer))
+        handler({}, FakeContext(remaining_s=0.25))
 
 
 def test_tokens_end_with_the_environment(issuer: Issuer, env: Environment) -> None:
     """Also before a snapshot, and in a forked child."""
     token = token_of(issuer)
-    for number, end in enumerate((env.before_snapshot, env.after_restore, env.close, env.after_fork), 1):
+    for number, end in enumerate((env._renew, env._become_another, env.close, env._after_fork_in_child), 1):
         assert str(token) == f"token-{number}"
         end()
     assert str(token) == "token-5"
@@ -326,7 +326,7 @@ def test_the_repr_hides_the_value(issuer: Issuer) -> None:
     value = str(token)
     host = issuer.url.removeprefix("http://")
     assert repr(token) == f"<Token of 'shop' at {host}>"
-    shown = repr(token) + repr(lambdakit.environment().tokens) + json.dumps(lambdakit.stats())
+    shown = repr(token) + repr(lambdakit.environment()) + json.dumps(lambdakit.stats())
     assert value not in shown
     assert SECRET not in shown
     odd = lambdakit.oauth_token("https://user:planted@login.example/x", client_id="shop", client_secret=SECRET)

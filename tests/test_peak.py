@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from lambdakit._peak import Peak, high_water_kb
+from lambdakit._process import Peak, high_water_kb
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 
@@ -71,7 +71,7 @@ def test_the_high_water_mark_of_this_process(tmp_path: Path) -> None:
 
 GROW = """
 import json, sys
-from lambdakit._peak import Peak
+from lambdakit._process import Peak
 peak = Peak()
 seen = [peak.mb()]
 if len(sys.argv) > 1:

@@ -83,7 +83,8 @@ def test_an_environment_logs_each_problem_once(caplog: pytest.LogCaptureFixture)
     """A malformed variable costs a warning at the birth of the environment, and nothing afterwards."""
     with caplog.at_level(logging.WARNING, logger="lambdakit"):
         env = lambdakit.Environment(settings=Settings.from_environ({"LAMBDAKIT_TTL": "x"}))
-        env.end(env.begin(None))
+        with lambdakit.use_environment(env):
+            lambdakit.handler(lambda event, context: None)({}, None)
     assert [record.name for record in caplog.records] == ["lambdakit"]
     assert "LAMBDAKIT_TTL='x'" in caplog.text
 

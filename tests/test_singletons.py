@@ -3,7 +3,6 @@
 import asyncio
 import functools
 import gc
-import json
 import operator
 import os
 import subprocess
@@ -18,8 +17,6 @@ import pytest
 
 import lambdakit
 from lambdakit import Environment
-from lambdakit._budget import Budget
-from lambdakit._factory import Factory
 from lambdakit._singletons import Singletons
 from lambdakit.exceptions import AccessDeniedError, ConfigurationError, DeadlineExceededError, NetworkError
 from lambdakit.testing import FakeContext, ManualClock, MemoryBackend
@@ -92,13 +89,13 @@ def server() -> Server:
 
 
 def invoke(work: Callable[[], Any], *, remaining_s: float = 100.0) -> Any:
-    """What `work` returns in an invocation of its own."""
+    """What `work` returns in an invocation of its own; a coroutine of it, where a loop runs."""
     return lambdakit.handler(lambda event, context: work())({}, FakeContext(remaining_s=remaining_s))
 
 
 def held(env: Environment) -> Singletons:
     """What the environment holds."""
-    return env.singletons
+    return env._parts[Singletons]
 
 
 def together(work: Callable[[], Any], count: int) -> list[Any]:
@@ -304,29 +301,41 @@ def test_threads_of_an_invocation_share_the_check(server: Server) -> None:
     assert server.connections[0].checks == 1
 
 
-def test_a_thread_that_comes_late_does_not_check_again(server: Server, env: Environment) -> None:
+class Paused(Environment):
+    """One that a thread of this name waits for where it asks which invocation it is in."""
+
+    __slots__ = ("asking", "go_on")
+
+    @property
+    def invocations(self) -> int:  # type: ignore[override]
+        if threading.current_thread().name == "late":
+            self.asking.set()
+            self.go_on.wait(PATIENCE_S)
+        return int(Environment.invocations.__get__(self))
+
+    @invocations.setter
+    def invocations(self, number: int) -> None:
+        self.asking, self.go_on = threading.Event(), threading.Event()
+        Environment.invocations.__set__(self, number)
+
+
+def test_a_thread_that_comes_late_does_not_check_again(server: Server) -> None:
     """It finds the check of another, made while it was on its way."""
-    number, on_its_way, go_on = [0], threading.Event(), threading.Event()
+    database = lambdakit.singleton(server.connect, check=lambda c: c.ping())
 
-    def epoch() -> int:
-        if threading.current_thread() is late:
-            on_its_way.set()
-            go_on.wait(PATIENCE_S)
-        return number[0]
+    def work(env: Paused) -> None:
+        late = threading.Thread(target=database, name="late")
+        late.start()
+        assert env.asking.wait(PATIENCE_S)
+        database()
+        env.go_on.set()
+        late.join(PATIENCE_S)
 
-    budget = Budget(clock=env.clock, invocation=lambda: None)
-    singletons = Singletons(clock=env.clock, budget=budget, memory=env.memory, epoch=epoch, max_idle_s=60.0)
-    options = {"check_after": 0, "max_age": None, "close": None, "depends_on": None}
-    database = Factory(server.connect, check=lambda c: c.ping(), **options)
-    late = threading.Thread(target=singletons.get, args=(database,))
-    singletons.get(database)
-    number[0] = 1
-    late.start()
-    assert on_its_way.wait(PATIENCE_S)
-    singletons.get(database)
-    go_on.set()
-    late.join(PATIENCE_S)
+    with lambdakit.use_environment(Paused()) as env:
+        invoke(database)
+        invoke(lambda: work(env))  # type: ignore[arg-type] # it is
     assert server.connections[0].checks == 1
+    assert len(server.connections) == 1
 
 
 def _raise(error: BaseException) -> Any:
@@ -412,7 +421,7 @@ def test_max_age_zero(server: Server) -> None:
 def test_a_check_has_half_of_the_time_that_is_left(env: Environment) -> None:
     """What it does by lambdakit ends early enough to build a new one."""
     left: list[Any] = []
-    database = lambdakit.singleton(lambda: 1, check=lambda _: left.append(env.budget_s()))
+    database = lambdakit.singleton(lambda: 1, check=lambda _: left.append(env._budget()))
     database()
     invoke(database, remaining_s=10.25)
     assert left == [pytest.approx(5.0)]
@@ -505,11 +514,11 @@ def test_an_error_of_the_value_is_nothing_to_a_standing_instance(
     assert invoke(database).number == 1
 
 
-def test_a_version_that_is_not_known_has_not_changed(server: Server, env: Environment) -> None:
+def test_a_version_that_is_not_known_has_not_changed(server: Server, backend: MemoryBackend) -> None:
     """Neither one that was forgotten, nor one that is too large to be kept."""
     database = lambdakit.singleton(server.from_secret, depends_on=lambdakit.secret("db"))
     assert invoke(lambda: [database(), lambdakit.clear(), database()][2].number) == 1
-    small = Environment(settings=lambdakit.Settings(max_bytes=1), backend=env.backend())
+    small = Environment(settings=lambdakit.Settings(max_bytes=1), backend=backend)
     with lambdakit.use_environment(small):
         assert invoke(lambda: [database(), database()][1].number) == 2
         assert invoke(lambda: database().number) == 2
@@ -637,19 +646,19 @@ def test_what_cannot_be_closed_is_let_go(env: Environment) -> None:
     things = [lambdakit.singleton(made) for made in (lambda: 1, Odd().itself, Dead().itself, lambda: None)]
     for thing in things:
         thing()
-    assert len(held(env)) == 4
+    assert len(held(env).instances()) == 4
     env.close()
-    assert len(held(env)) == 0
+    assert len(held(env).instances()) == 0
 
 
 def test_a_snapshot_has_none(server: Server, env: Environment) -> None:
     """Closed before it, built anew after the restore; hooks that build between do not bring theirs into it."""
     database = lambdakit.singleton(server.connect)
     database()
-    env.before_snapshot()
+    env._renew()
     assert server.closed == [1]
     database()
-    env.after_restore()
+    env._become_another()
     assert server.closed == [1, 2]
     assert database().number == 3
 
@@ -678,7 +687,6 @@ def test_idleness_alone_closes_nothing(server: Server, env: Environment, clock: 
     database = lambdakit.singleton(server.connect)
     invoke(database)
     clock.suspend(1000)
-    held(env).drop_idle(clock.now())
     invoke(lambda: None)
     assert server.closed == []
 
@@ -713,20 +721,6 @@ async def connect_async() -> AsyncConnection:
     return AsyncConnection()
 
 
-class Invoked:
-    """`async with`: an invocation."""
-
-    def __init__(self, env: Environment, remaining_s: float = 100.0) -> None:
-        self.env = env
-        self.remaining_s = remaining_s
-
-    async def __aenter__(self) -> None:
-        self.invocation = self.env.begin(FakeContext(remaining_s=self.remaining_s))
-
-    async def __aexit__(self, *_: object) -> None:
-        self.env.end(self.invocation)
-
-
 async def _ping(connection: AsyncConnection) -> bool:
     return await connection.ping()
 
@@ -736,16 +730,17 @@ def test_a_check_may_be_awaited(check: Any, env: Environment) -> None:
     """Of a coroutine factory; and what fails is closed by its own coroutine."""
     database = lambdakit.singleton(connect_async, check=check)
 
+    async def twice() -> AsyncConnection:
+        first = await database()
+        assert await database() is first
+        return first
+
     async def main() -> None:
-        async with Invoked(env):
-            first = await database()
-            assert await database() is first
-        async with Invoked(env):
-            assert await database() is first
-            first.alive = False
-            assert await database() is first
-        async with Invoked(env):
-            assert await database() is not first
+        first = await invoke(twice)
+        assert await invoke(twice) is first
+        first.alive = False
+        assert await database() is first
+        assert await invoke(twice) is not first
         assert first.closed == 1
 
     asyncio.run(main())
@@ -760,10 +755,8 @@ def test_a_check_that_hangs_has_failed(env: Environment) -> None:
     database = lambdakit.singleton(connect_async, check=hang)
 
     async def main() -> bool:
-        async with Invoked(env):
-            first = await database()
-        async with Invoked(env, remaining_s=0.45):
-            return await asyncio.wait_for(database(), PATIENCE_S / 2) is not first
+        first = await invoke(database)
+        return await asyncio.wait_for(invoke(database, remaining_s=0.45), PATIENCE_S / 2) is not first
 
     assert asyncio.run(main())
 
@@ -777,10 +770,8 @@ def test_a_close_that_hangs_is_left(env: Environment) -> None:
     database = lambdakit.singleton(connect_async, max_age=0, close=hang)
 
     async def main() -> bool:
-        async with Invoked(env):
-            first = await database()
-        async with Invoked(env):
-            return await asyncio.wait_for(database(), PATIENCE_S / 2) is not first
+        first = await invoke(database)
+        return await asyncio.wait_for(invoke(database), PATIENCE_S / 2) is not first
 
     assert asyncio.run(main())
 
@@ -795,7 +786,7 @@ def test_each_loop_has_its_own(env: Environment) -> None:
         return first
 
     assert asyncio.run(twice()) is not asyncio.run(twice())
-    assert len(held(env)) == 1
+    assert len(held(env).instances()) == 1
 
 
 def test_loops_at_the_same_time(env: Environment) -> None:
@@ -845,7 +836,7 @@ def test_closing_in_a_loop_that_is_closed(env: Environment) -> None:
     env.close()
     gc.collect()
     assert first.closed == 0
-    assert len(held(env)) == 0
+    assert len(held(env).instances()) == 0
 
 
 def test_an_async_instance_may_have_a_plain_close(env: Environment, server: Server) -> None:
@@ -864,14 +855,97 @@ def test_an_async_instance_depends_on_values_too(env: Environment, backend: Memo
     async def database() -> str:
         return str(lambdakit.get_secret("db"))
 
-    async def main() -> list[str]:
-        async with Invoked(env):
-            before = await database()
-            backend.secrets["db"] = "new"
-            lambdakit.get_secret("db", force_fetch=True)
-            return [before, await database()]
+    async def work() -> list[str]:
+        before = await database()
+        backend.secrets["db"] = "new"
+        lambdakit.get_secret("db", force_fetch=True)
+        return [before, await database()]
 
-    assert asyncio.run(main()) == ["old", "new"]
+    assert invoke(work) == ["old", "new"]
+
+
+# --- pings
+
+
+PING = {"warmer": True}
+
+
+def pinged(handler: Any = None, *, remaining_s: float = 100.0) -> None:
+    """A ping is answered by a handler, which is not called."""
+    handler = handler or lambdakit.handler(lambda event, context: pytest.fail("a ping reached the handler"))
+    assert handler(PING, FakeContext(remaining_s=remaining_s))["ping"] == "lambda-warmer"
+
+
+def test_a_ping_does_what_the_first_use_would_do(
+    server: Server, clock: ManualClock, backend: MemoryBackend, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It builds anew what is dead, or was made of another password; what would be kept goes on being idle.
+
+    What fails is logged by name and type, and the others are looked at all the same.
+    """
+    refused: list[bool] = []
+
+    @lambdakit.singleton
+    def refusing() -> None:
+        if refused:
+            raise ConnectionError("planted")
+
+    kept = lambdakit.singleton(server.connect)
+    rotated = lambdakit.singleton(server.from_secret, depends_on=lambdakit.secret("db"), check=lambda _: True)
+    for one in (refusing, kept, rotated):
+        one()
+    clock.suspend(59.9)
+    pinged()
+    assert server.closed == []
+    refused.append(True)
+    backend.secrets["db"] = "new"
+    lambdakit.get_secret("db", force_fetch=True)
+    clock.suspend(10.1)
+    pinged()
+    assert [len(server.connections), server.closed] == [4, [1, 2]]
+    assert (kept().number, rotated().password) == (3, "new")
+    assert [line.rpartition(".")[2] for line in caplog.messages] == [
+        "refusing could not be built anew (ConnectionError)"
+    ]
+
+
+def test_a_ping_without_time_looks_at_nothing(server: Server, clock: ManualClock) -> None:
+    """The next user does."""
+    database = lambdakit.singleton(server.connect)
+    database()
+    clock.suspend(100)
+    pinged(remaining_s=0.25)
+    assert len(server.connections) == 1
+
+
+def test_a_ping_builds_for_the_loop_of_the_handler(env: Environment, clock: ManualClock) -> None:
+    """Where that is at rest: in one that runs, and in one that is closed, nothing can be done."""
+    built: list[AsyncConnection] = []
+
+    @lambdakit.singleton
+    async def database() -> AsyncConnection:
+        built.append(await connect_async())
+        return built[-1]
+
+    @lambdakit.handler
+    async def handler(event: Any, context: Any) -> Any:
+        return await database()
+
+    async def within() -> None:
+        await database()
+        clock.suspend(100)
+        await handler(PING, FakeContext())
+
+    handler({}, FakeContext())
+    clock.suspend(100)
+    pinged(handler)
+    assert [one.loop for one in built] == [built[0].loop] * 2
+    asyncio.run(within())
+    assert len(built) == 3
+    clock.suspend(100)
+    pinged(handler)  # the loop of the third is closed
+    assert len(built) == 4
+    assert handler({}, FakeContext()) is built[3]
 
 
 # --- forks
@@ -931,11 +1005,11 @@ def test_what_is_abandoned_is_never_destroyed(env: Environment, server: Server) 
     """It is as if it had never been, and the garbage collector does not find it."""
     database = lambdakit.singleton(lambda: {server.connect().number})
     there = weakref.ref(database())
-    held(env).abandon()
+    held(env).after_fork_in_child()
     try:
         gc.collect()
         assert there() is not None
-        assert len(held(env)) == 0
+        assert len(held(env).instances()) == 0
         assert database() == {2}
     finally:
         gc.unfreeze()
@@ -1058,5 +1132,3 @@ def test_the_repr_names_factories_only(env: Environment) -> None:
     database()
     assert repr(singletons).endswith("database>")
     assert "password" not in repr(singletons)
-    assert singletons
-    assert json.dumps(len(singletons)) == "1"

@@ -11,6 +11,7 @@ import pytest
 
 import lambdakit
 from lambdakit import ConfigurationError, Environment, Settings
+from lambdakit._snap_start import after_restore, before_snapshot, register
 from lambdakit.testing import FakeContext, MemoryBackend
 
 SNAP_START = Settings(init_type="snap-start", in_lambda=True)
@@ -72,13 +73,13 @@ def test_values_are_dropped_before_the_snapshot(env: Environment, backend: Memor
     lambdakit.get_secret("x")
     lambdakit.get_parameter("/y")
     model()
-    env.before_snapshot()
+    before_snapshot()
     assert lambdakit.secret("x").state == "absent"
     assert lambdakit.parameter("/y").state == "absent"
     model()
     assert len(made) == 2
     lambdakit.get_secret("x")
-    env.after_restore()
+    after_restore()
     assert lambdakit.secret("x").state == "absent"
 
 
@@ -96,8 +97,8 @@ def test_declared_values_wait_for_the_first_invocation(env: Environment, backend
         return [lambdakit.secret("x").state, lambdakit.secret("declared").state, lambdakit.parameter("/y").state]
 
     assert (ran, backend.calls) == ([0], [])
-    env.before_snapshot()
-    env.after_restore()
+    before_snapshot()
+    after_restore()
     assert backend.calls == []
     assert handler({}, FakeContext()) == ["fresh"] * 3
     assert sorted(backend.calls) == [("parameter", "/y"), ("secrets", "x, declared")]
@@ -113,8 +114,8 @@ def test_the_start_kind_is_restored(env: Environment) -> None:
     def handler(event: Any, context: Any) -> None:
         kinds.append((lambdakit.invocation().start_kind, lambdakit.is_cold_start()))
 
-    env.before_snapshot()
-    env.after_restore()
+    before_snapshot()
+    after_restore()
     handler({}, FakeContext())
     handler({}, FakeContext())
     assert kinds == [("restored", False), ("warm", False)]
@@ -123,9 +124,9 @@ def test_the_start_kind_is_restored(env: Environment) -> None:
 def test_environments_of_one_snapshot_differ(env: Environment) -> None:
     """The id is that of the restored environment."""
     before = env.id
-    env.after_restore()
+    after_restore()
     first = env.id
-    env.after_restore()
+    after_restore()
     assert len({before, first, env.id}) == 3
 
 
@@ -137,12 +138,11 @@ def test_random_is_seeded_anew_unless_told_otherwise(env: Environment) -> None:
     drawn = random.random()  # noqa: S311 - its state is the point
 
     def after(**options: Any) -> float:
-        env = Environment(settings=SNAP_START)
-        with lambdakit.use_environment(env):
+        with lambdakit.use_environment(Environment(settings=SNAP_START)):
             lambdakit.handler(lambda event, context: None, **options)
-        random.setstate(state)
-        env.after_restore()
-        return random.random()  # noqa: S311 - as above
+            random.setstate(state)
+            after_restore()
+            return random.random()  # noqa: S311 - as above
 
     assert after(reseed=False) == drawn
     assert after() != drawn
@@ -153,10 +153,18 @@ def test_random_is_seeded_anew_unless_told_otherwise(env: Environment) -> None:
 def test_random_is_not_imported_for_it(tmp_path: Path) -> None:
     """Nor is ssl."""
     code = (
-        "import json, sys, lambdakit\nlambdakit.environment().after_restore()\n"
+        "import json, sys\nfrom lambdakit._snap_start import after_restore\nafter_restore()\n"
         "print(json.dumps([name for name in ('random', 'ssl') if name in sys.modules]))"
     )
     assert run(code, tmp_path)[0] == []
+
+
+def test_what_is_not_loaded_has_no_state_to_renew(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same in this process."""
+    for name in ("random", "ssl"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    after_restore()
+    assert {"random", "ssl"}.isdisjoint(sys.modules)
 
 
 def test_functions_of_the_user_are_called_after_ours(
@@ -174,12 +182,12 @@ def test_functions_of_the_user_are_called_after_ours(
         raise RuntimeError("planted text")
 
     lambdakit.on_restore(lambda: said.append("last"))
-    env.before_snapshot()
+    before_snapshot()
     assert said == []
-    env.after_restore()
+    after_restore()
     assert said == ["1", "last"]
     assert [record.getMessage() for record in caplog.records] == [
-        f"on_restore: {failing.__qualname__} raised RuntimeError"
+        f"on_restore: {failing.__qualname__}: RuntimeError was raised"
     ]
     assert first.__name__ == "first"
     with pytest.raises(ConfigurationError, match="on_restore: give a function without arguments, not int"):
@@ -191,8 +199,8 @@ def test_our_hooks_never_raise(tmp_path: Path) -> None:
     code = """
 import json, lambdakit, snapshot_restore_py as hooks
 class Broken:
-    def before_snapshot(self): raise OSError("planted text")
-    after_restore = before_snapshot
+    def _renew(self): raise OSError("planted text")
+    _become_another = _renew
 with lambdakit.use_environment(Broken()):
     for hook in (*hooks.get_before_snapshot(), *hooks.get_after_restore()):
         hook[0](*hook[1], **hook[2]) if isinstance(hook, tuple) else hook()
@@ -200,15 +208,16 @@ print(json.dumps("survived"))
 """
     said, stderr = run(code, tmp_path, AWS_LAMBDA_INITIALIZATION_TYPE="snap-start")
     assert said == "survived"
-    assert stderr.count("a step of lambdakit's failed (OSError)") == 2
+    assert stderr.count("SnapStart: not everything is closed before the snapshot: OSError was raised") == 1
+    assert stderr.count("SnapStart: not everything is renewed after the restore: OSError was raised") == 1
     assert "planted" not in stderr
 
 
 def test_clients_stay_the_same_objects(env: Environment) -> None:
     """User modules hold them."""
     client = lambdakit.client("dynamodb")
-    env.before_snapshot()
-    env.after_restore()
+    before_snapshot()
+    after_restore()
     assert lambdakit.client("dynamodb") is client
 
 
@@ -216,10 +225,8 @@ def test_the_hooks_of_this_process(env: Environment, caplog: pytest.LogCaptureFi
     """What is registered renews the environment that is in place then, and never raises."""
     import snapshot_restore_py as registry
 
-    from lambdakit import _snap_start
-
     before, after = [*registry.get_before_snapshot()], [*registry.get_after_restore()]
-    _snap_start.register()
+    register()
     hooks = [*registry.get_before_snapshot()[len(before) :], *registry.get_after_restore()[len(after) :]]
     for registered, kept in ((registry._before_snapshot_registry, before), (registry._after_restore_registry, after)):
         del registered[len(kept) :]
@@ -230,13 +237,13 @@ def test_the_hooks_of_this_process(env: Environment, caplog: pytest.LogCaptureFi
     assert (lambdakit.secret("x").state, env.id != first) == ("absent", True)
 
     class Broken(Environment):
-        def before_snapshot(self) -> None:
+        def _renew(self) -> None:
             raise OSError("planted text")
 
     with lambdakit.use_environment(Broken()):
         hooks[0][0](*hooks[0][1])
     assert [record.getMessage() for record in caplog.records] == [
-        "SnapStart: a step of lambdakit's failed (OSError); the function goes on"
+        "SnapStart: not everything is closed before the snapshot: OSError was raised"
     ]
 
 
@@ -244,8 +251,6 @@ def test_without_the_package_nothing_is_registered(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """A warning says so."""
-    from lambdakit import _snap_start
-
     monkeypatch.setitem(sys.modules, "snapshot_restore_py", None)
-    _snap_start.register()
+    register()
     assert "snapshot_restore_py is not installed" in caplog.text

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+
 from observing import Observed, Reply, metrics_of, observed
 
 PING = {"warmer": True}

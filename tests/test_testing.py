@@ -185,7 +185,8 @@ def test_the_fixture_gives_each_test_a_fresh_environment(pytester: pytest.Pytest
 
         def test_one(lambdakit_environment):
             assert lambdakit.environment() is lambdakit_environment
-            lambdakit_environment.begin(None)
+            lambdakit.handler(lambda event, context: None)({}, None)
+            assert lambdakit_environment.invocations == 1
             seen.append(lambdakit_environment)
 
         def test_two():
@@ -206,4 +207,4 @@ def test_importing_a_handler_touches_nothing() -> None:
     )
     with lambdakit.use_environment(lambdakit.Environment(backend=backend)) as env:
         exec(source, {})  # noqa: S102 - a module of a user, imported
-    assert (len(env.clients), env.invocations, env.pings, backend.calls) == (0, 0, 0, [])
+    assert (env._parts.made, env.invocations, env.pings, backend.calls) == ({}, 0, 0, [])

@@ -39,8 +39,8 @@ from hypothesis import strategies as st
 
 import lambdakit
 from faults import Behaviour, Certificates, Peer, answering, certificates, serving
-from lambdakit import _transient
-from lambdakit._transient import is_transient
+from lambdakit import _errors
+from lambdakit._errors import is_transient
 
 SILENCE_S = 0.3  # how long a client waits for what never comes
 
@@ -573,7 +573,7 @@ def test_the_cause_plays_no_part() -> None:
     assert not is_transient(error)
 
 
-@pytest.mark.parametrize("name", sorted(_transient._TRANSIENT | _transient._PERMANENT | _transient._WRAPPERS.keys()))
+@pytest.mark.parametrize("name", sorted(_errors._TRANSIENT | _errors._PERMANENT | _errors._WRAPPERS.keys()))
 def test_every_name_is_a_class_that_exists(name: str) -> None:
     """A name misspelt, or moved by its library, would never match."""
     module, _, kind = name.rpartition(".")
@@ -611,7 +611,7 @@ def test_an_error_that_wraps_itself_is_judged() -> None:
 def test_judging_loads_nothing() -> None:
     """Neither the libraries that it knows nor what is heavy; the SDK's codes only for an error of the SDK."""
     code = (
-        "import json, sys\nfrom lambdakit._transient import is_transient\nbefore = set(sys.modules)\n"
+        "import json, sys\nfrom lambdakit._errors import is_transient\nbefore = set(sys.modules)\n"
         "print(is_transient(TimeoutError()), is_transient(OSError(2, 'm')), is_transient(KeyError('k')))\n"
         "print(json.dumps(sorted(set(sys.modules) - before)))"
     )

@@ -1,4 +1,4 @@
-"""Write amazon_roots.pem from a public bundle of CA certificates; with --check, only compare."""  # noqa: INP001 - a directory of scripts
+"""Write amazon_roots.pem from a public bundle of CA certificates; with --check, only compare."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import ssl
 import sys
 from pathlib import Path
 
-TARGET = Path(__file__).parents[1] / "src" / "lambdakit" / "backends" / "amazon_roots.pem"
+TARGET = Path(__file__).parents[1] / "src" / "lambdakit" / "_aws" / "amazon_roots.pem"
 CERTIFICATE = re.compile(r"-----BEGIN CERTIFICATE-----\n.+?\n-----END CERTIFICATE-----\n", re.DOTALL)
 
 # SHA-256 of the certificates, as https://www.amazontrust.com/repository/ has them. What is in the bundle under the same

@@ -1,4 +1,4 @@
-"""Write the table of DNS suffixes in endpoints.py from botocore's partitions.json; with --check, only compare."""  # noqa: INP001 - a directory of scripts
+"""Write the table of DNS suffixes in endpoints.py from botocore's partitions.json; with --check, only compare."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 import botocore
 
 SOURCE = Path(botocore.__file__).parent / "data" / "partitions.json"
-TARGET = Path(__file__).parents[1] / "src" / "lambdakit" / "backends" / "endpoints.py"
+TARGET = Path(__file__).parents[1] / "src" / "lambdakit" / "_aws" / "endpoints.py"
 BEGIN, END = "# begin: written by tools/regions.py\n", "# end\n"
 # What every partition's pattern looks like: prefixes, then a word, then a number.
 PATTERN = re.compile(r"\^(?P<head>[a-z|()\\-]+?)\\-\\w\+\\-\\d\+\$")

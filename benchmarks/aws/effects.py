@@ -9,19 +9,19 @@ from typing import TYPE_CHECKING, Any
 
 from lambdakit._bench.prices import MB_PER_GB, USD_PER_GB_SECOND, USD_PER_MILLION_REQUESTS
 
-from .. import memory, sampling
-from ..effect import Check, Measured
 from ..effects import cold_start
-from ..effects.cold_start import KEPT, _version_series, distribution, evidence
-from ..orders import FAST, VERSIONS
-from ..run import NotMeasuredError
+from ..effects.cold_start import KEPT
+from ..framework import memory, orders, sampling
+from ..framework.effect import Check, Measured
+from ..framework.orders import FAST, VERSIONS
+from ..framework.run import NotMeasuredError
 from .stack import TargetError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from ..effect import Effect, Series
-    from ..run import Run
+    from ..framework.effect import Effect, Series
+    from ..framework.run import Run
     from .stack import Stack
     from .target import Reply, Target
 
@@ -32,7 +32,7 @@ _TRIES = 10  # an update is in force soon, not at once
 
 
 def on(stack: Stack, effects: Mapping[str, Effect]) -> dict[str, Effect]:
-    """The same effects; those that need the lab are not measured, and say so."""
+    """The same effects; those that need the lab are not measured."""
     return {name: _example(stack, one) if name == "cold_start" else _nowhere(one) for name, one in effects.items()}
 
 
@@ -57,9 +57,9 @@ class Function:
         # Values that are never fresh are fetched at each call.
         self._variables = run.switch({}, off={"LAMBDAKIT_TTL": "0"})
 
-    def trial(self, warm: int, *, told: bool = False) -> dict[str, Any]:
-        """One environment: INIT, the first invocation, `warm` more. `told`: lambdakit writes metric lines."""
-        more = {"LAMBDAKIT_METRICS_NAMESPACE": NAMESPACE} if told else {}
+    def trial(self, warm: int, *, metrics: bool = False) -> dict[str, Any]:
+        """One environment: INIT, the first invocation, `warm` more; with or without lambdakit's lines of metrics."""
+        more = {"LAMBDAKIT_METRICS_NAMESPACE": NAMESPACE} if metrics else {}
         self._target.renew(self.name, memory_mb=self._memory_mb, variables=self._variables | more)
         first = self._invoke(cold=True)
         rest = [self._invoke(cold=False) for _ in range(warm)]
@@ -89,7 +89,7 @@ def _failure(answer: Any) -> str:
 
 
 def metric_lines(log: str) -> list[dict[str, Any]]:
-    """What lambdakit wrote of each invocation."""
+    """lambdakit's lines of metrics in a log."""
     lines = [json.loads(line) for line in log.splitlines() if line.startswith('{"_aws"')]
     return [line for line in lines if "CacheFetches" in line]
 
@@ -102,13 +102,13 @@ def steps(run: Run) -> int:
 def measure(stack: Stack, run: Run) -> Measured:
     """Environments of both versions in turn; in those that do not count, lambdakit tells what it fetched."""
     functions = {version: Function(run, stack, version) for version in VERSIONS}
-    told: dict[str, dict[str, Any]] = {}
+    with_metrics: dict[str, dict[str, Any]] = {}
 
     def trial(version: str, round_: int) -> dict[str, Any]:
-        if round_ != sampling.FIRST:
+        if round_ != sampling.WARM_UP:
             return functions[version].trial(run.size.warm)
-        told[version] = functions[version].trial(1, told=True)
-        return told[version]
+        with_metrics[version] = functions[version].trial(1, metrics=True)
+        return with_metrics[version]
 
     trials = sampling.rounds(run, VERSIONS, trial, series=_series, rows=cold_start.ROWS, least=run.size.environments)
     sizes = memory.measure(run, {version: partial(Function, run, stack, version) for version in VERSIONS})
@@ -118,12 +118,14 @@ def measure(stack: Stack, run: Run) -> Measured:
         evidence={version: _evidence(trials[version]) for version in VERSIONS}
         | {
             "target": stack.described,
-            "fetches": [line["CacheFetches"] for one in _replies(told[FAST]) for line in metric_lines(one["log"])],
+            "fetches": [
+                line["CacheFetches"] for one in _replies(with_metrics[FAST]) for line in metric_lines(one["log"])
+            ],
             "memory": {name: _evidence(given) for name, given in sizes.items()},
             "price": _price(stack, trials, sizes),
         },
         figures={
-            "distribution": {version: distribution(trials[version]) for version in VERSIONS},
+            "distribution": {version: orders.distribution(trials[version]) for version in VERSIONS},
             "memory": memory.figure(sizes),
         },
     )
@@ -132,12 +134,12 @@ def measure(stack: Stack, run: Run) -> Measured:
 def _series(trials: dict[str, list[dict[str, Any]]]) -> dict[str, Series]:
     found: dict[str, Series] = {}
     for version, given in trials.items():
-        found |= _version_series(version, given)
+        found |= orders.series(version, given)
     return {name: one for name, one in found.items() if not name.endswith(f", {NOT_SHOWN}")}
 
 
 def _evidence(trials: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    return [{name: value for name, value in one.items() if "calls" not in name} for one in evidence(trials)]
+    return [{name: value for name, value in one.items() if "calls" not in name} for one in orders.evidence(trials)]
 
 
 def _replies(trial: dict[str, Any]) -> list[dict[str, Any]]:
@@ -165,7 +167,7 @@ def verify(measured: Measured) -> list[Check]:
     given = [trial for version in VERSIONS for trial in measured.evidence[version]]
     given += [trial for trials in measured.evidence["memory"].values() for trial in trials]
     answers = [trial["answers"] for trial in given]
-    created = all(len(one) == 1 and one == answers[0] and one[0][0].get("statusCode") == 201 for one in answers)
+    created = orders.all_created(answers)
     cold = [(trial["first_init_ms"], trial["inits"]) for trial in given]
     fetches = measured.evidence["fetches"]
     return [

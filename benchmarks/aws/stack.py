@@ -10,9 +10,11 @@ import secrets
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
-from ..orders import EXAMPLE, FAST, NAIVE, TIMEOUT_S
-from ..processes import ProcessFailedError
-from .target import Reply, report
+from ..framework import orders
+from ..framework.deployed import TIMEOUT_S, report
+from ..framework.orders import FAST, NAIVE
+from ..framework.processes import ProcessFailedError
+from .target import Reply
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -138,7 +140,7 @@ class Stack:
 
 @contextmanager
 def _told(what: str) -> Iterator[None]:
-    """Errors of the SDK as one that says what was tried, and what to do."""
+    """Raise errors of the SDK as one that names the attempt and the remedy."""
     from botocore.exceptions import (
         BotoCoreError,
         ClientError,
@@ -178,7 +180,7 @@ def _outputs(session: Any, stack: str) -> dict[str, str]:
 def _signed(session: Any, secret: str) -> bytes:
     """The example's event with a signature of this stack's partner, whose key is another in each stack."""
     text = session.client("secretsmanager").get_secret_value(SecretId=secret)["SecretString"]
-    event = json.loads((EXAMPLE / "event.json").read_text())
+    event = orders.event()
     key = json.loads(text)["signing_key"]
     event["headers"]["x-signature"] = hmac.new(key.encode(), event["body"].encode(), hashlib.sha256).hexdigest()
     return json.dumps(event).encode()

@@ -1,25 +1,17 @@
-"""What an effect has to be able to do with functions that are deployed somewhere."""
+"""A target: deployed functions that an effect can invoke and renew."""
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-_FIGURES = {
-    "duration_ms": re.compile(r"\tDuration: ([\d.]+) ms"),
-    "init_ms": re.compile(r"\tInit Duration: ([\d.]+) ms"),
-    "billed_ms": re.compile(r"\tBilled Duration: (\d+) ms"),
-    "memory_mb": re.compile(r"\tMax Memory Used: (\d+) MB"),
-}
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Reply:
-    """What came of an invocation; None is what its REPORT line does not have.
+    """The result of an invocation; None is what its REPORT line does not have.
 
     Attributes:
         answer: what the function returned, or the error that it raised.
@@ -27,7 +19,7 @@ class Reply:
         duration_ms: of the invocation.
         init_ms: of INIT; only the first invocation of an environment has one.
         billed_ms: what is paid for, INIT included.
-        memory_mb: the most memory that was used so far.
+        max_memory_mb: the most memory that was used so far.
         log: the last 4 KB of what was logged.
     """
 
@@ -36,7 +28,7 @@ class Reply:
     duration_ms: float | None
     init_ms: float | None
     billed_ms: float | None
-    memory_mb: float | None
+    max_memory_mb: float | None
     log: str
 
 
@@ -60,9 +52,3 @@ class Target(Protocol):
             memory_mb: the memory size from now on; None: that which it was deployed with.
             variables: environment variables from now on, beside those which it was deployed with.
         """
-
-
-def report(log: str) -> dict[str, float | None]:
-    """What the last REPORT line of a log says; None for what is not in it."""
-    line = next((line for line in reversed(log.splitlines()) if line.startswith("REPORT ")), "")
-    return {name: float(match[1]) if (match := pattern.search(line)) else None for name, pattern in _FIGURES.items()}

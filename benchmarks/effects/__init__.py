@@ -6,7 +6,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from ..effect import Effect
+    from ..framework.effect import Effect
 
     EFFECTS: dict[str, Effect]
 
@@ -35,7 +35,7 @@ NAMES = (
 
 
 def __getattr__(name: str) -> dict[str, Effect]:
-    """``EFFECTS``, by name, when it is first asked for: a process that times one statement must not load them all."""
+    """``EFFECTS``, by name, at its first use: a process that times one statement must not load them all."""
     if name != "EFFECTS":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     effects = {name: import_module(f".{name}", __name__).EFFECT for name in NAMES}

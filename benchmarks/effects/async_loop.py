@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from .. import elsewhere, sampling
-from ..effect import Check, Claim, Effect, Measured, Row, Series, times_less
-from ..micro import in_unit
-from ..turns import TOGETHER, take_turns, without_samples
+from ..framework import processes, sampling
+from ..framework.effect import Check, Claim, Effect, Measured, Row, Series, pairs_equal, times_less
+from ..framework.micro import in_unit
+from ..framework.turns import TOGETHER, take_turns, without_samples
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ..run import Run
+    from ..framework.run import Run
 
 RUN, KEPT = "asyncio.run", "kept loop"
 NOTHING, NEW, OWN, OURS = "", ", a new AsyncClient", ", an AsyncClient of its own", ", httpx_async_client()"
@@ -47,10 +47,10 @@ def measure(run: Run) -> Measured:
     """Processes in which all take turns."""
 
     def trial(_: str, round_: int) -> dict[str, Any]:
-        samples = run.size.samples if round_ != sampling.FIRST else 1
+        samples = run.size.samples if round_ != sampling.WARM_UP else 1
         urls = {scheme: f"{run.origin.url(scheme, 0)}/async/{round_}/{scheme}" for scheme in SCHEMES}
         environ = run.origin.environ | run.switch({}, off={"LAMBDAKIT_MAX_IDLE": "0"})
-        found: dict[str, Any] = elsewhere.call(timed, environ=environ, urls=urls, samples=samples)
+        found: dict[str, Any] = processes.call(timed, environ=environ, urls=urls, samples=samples)
         return found
 
     before = run.origin.counts()
@@ -79,7 +79,7 @@ def timed(urls: dict[str, str], samples: int) -> dict[str, Any]:
 
 
 def handlers(urls: dict[str, str]) -> dict[str, Callable[[], str]]:
-    """By way: one invocation, which tells what it got."""
+    """By way, one invocation, which returns the body."""
     import asyncio
 
     import httpx
@@ -139,11 +139,7 @@ def verify(measured: Measured) -> list[Check]:
                 passed=all([*done["answers"].values()] == [done["calls"]] == [done["requests"]] for done in trials),
                 found=answers,
             ),
-            Check(
-                what=f"{way}: {'one connection' if kept else 'a connection for each'}",
-                passed=all(seen == wanted for seen, wanted in connections),
-                found=connections,
-            ),
+            pairs_equal(f"{way}: {'one connection' if kept else 'a connection for each'}", connections),
         ]
     return checks
 
@@ -152,7 +148,7 @@ EFFECT = Effect(
     name="async_loop",
     question="What does an event loop per invocation cost, with the client and the connection that end with it?",
     group="warm",
-    claim="A request on the kept loop takes two thirds of one that makes its loop and its client, at most.",
+    claim="A request on the kept event loop takes two thirds of one that makes its loop and its client, at most.",
     rows=ROWS,
     steps=steps,
     measure=measure,

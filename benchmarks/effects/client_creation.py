@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from .. import sampling
-from ..effect import Check, Effect, Measured, Row, Series, at_most_times
-from ..processes import ROOT, ask, clean_environ
+from ..framework import sampling
+from ..framework.effect import Check, Effect, Measured, Row, Series, at_most_times, each_is
+from ..framework.processes import ROOT, clean_environ, run_python
 
 if TYPE_CHECKING:
-    from ..run import Run
+    from ..framework.run import Run
 
-SCRIPT = ROOT / "benchmarks" / "cold_client.py"
+SCRIPT = ROOT / "benchmarks" / "scripts" / "cold_client.py"
 SESSION, DEFAULT, OURS = "boto3, a new session", "boto3.client", "lambdakit.client"
 WAYS = (SESSION, DEFAULT, OURS)
 TABLES = ["orders"]
@@ -42,8 +42,8 @@ def measure(run: Run) -> Measured:
 
     def trial(way: str, _: int) -> dict[str, Any]:
         before = run.upstream.calls()
-        asked = run.switch(way, off=DEFAULT) if way == OURS else way
-        done: dict[str, Any] = ask(["-P", str(SCRIPT), asked], environ=environ)
+        measured_way = run.switch(way, off=DEFAULT) if way == OURS else way
+        done: dict[str, Any] = run_python(["-P", str(SCRIPT), measured_way], environ=environ)
         return done | {"calls": dict(run.upstream.calls() - before)}
 
     trials = sampling.rounds(run, WAYS, trial, series=_series, rows=ROWS)
@@ -65,13 +65,11 @@ def verify(measured: Measured) -> list[Check]:
         tables = [done["tables"] for done in trials]
         calls = [done["calls"] for done in trials]
         checks += [
-            Check(what=f"{way}: the client works", passed=all(one == TABLES for one in tables), found=tables),
-            Check(
-                what=f"{way}: one call at the server", passed=all(c == {"ListTables": 1} for c in calls), found=calls
-            ),
+            each_is(f"{way}: the client works", tables, TABLES),
+            each_is(f"{way}: one call at the server", calls, {"ListTables": 1}),
         ]
     limits = [done["limits"] for done in measured.evidence[OURS]]
-    return [*checks, Check(what=BOUNDED, passed=all(one == LIMITS for one in limits), found=limits)]
+    return [*checks, each_is(BOUNDED, limits, LIMITS)]
 
 
 EFFECT = Effect(

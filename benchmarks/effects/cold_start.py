@@ -3,25 +3,21 @@
 from __future__ import annotations
 
 import http.client
-import json
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from .. import memory, micro, pagecache, sampling, stats, waterfall
-from ..effect import Check, Effect, Measured, Row, Series, times_less
-from ..orders import EACH_CALL, EXAMPLE, FAST, MEMORY_MB, NAIVE, TIMEOUT_S, VERSIONS, Function, example, report
-from ..processes import clean_environ
-from ..upstream import ACCOUNT
+from ..framework import memory, micro, orders, pagecache, sampling, waterfall
+from ..framework.effect import Check, Effect, Measured, Row, Series, each_is, pairs_equal, times_less
+from ..framework.orders import EACH_CALL, EXAMPLE, FAST, NAIVE, VERSIONS, Function, evidence
+from ..framework.processes import clean_environ
+from ..servers.upstream import ACCOUNT
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ..run import Run
+    from ..framework.run import Run
 
     Trial = Callable[[str, int], dict[str, Any]]
-
-# What other effects measure with the example, too.
-__all__ = ["EACH_CALL", "EFFECT", "EXAMPLE", "MEMORY_MB", "TIMEOUT_S", "VERSIONS", "Function", "example", "report"]
 
 COLD = ", cold page cache"
 SHOWN = {version: (str(EXAMPLE), version, "module.handler(event, None)") for version in VERSIONS}
@@ -90,7 +86,7 @@ def measure(run: Run) -> Measured:
     def trial(way: str, round_: int) -> dict[str, Any]:
         if way == FLOOR.name:
             return micro.trial(run, FLOOR, upstream=True)
-        return functions[way].trial(run.size.warm if round_ != sampling.FIRST else 1)
+        return functions[way].trial(run.size.warm if round_ != sampling.WARM_UP else 1)
 
     def cold(evicted: Callable[[Trial], Trial]) -> dict[str, list[dict[str, Any]]]:
         first = evicted(lambda way, _: functions[way].trial(0))
@@ -104,8 +100,8 @@ def measure(run: Run) -> Measured:
     phases = waterfall.measure(
         run,
         SHOWN,
-        environ=lambda _: clean_environ(**ACCOUNT, **secure, **example().VARIABLES),
-        event=json.loads((EXAMPLE / "event.json").read_text()),
+        environ=lambda _: clean_environ(**ACCOUNT, **secure, **orders.example().VARIABLES),
+        event=orders.event(),
     )
     measured = Measured(
         series=_series(trials) | memory.series(sizes),
@@ -115,78 +111,28 @@ def measure(run: Run) -> Measured:
         | {"phases": phases, "memory": {name: evidence(given) for name, given in sizes.items()}},
         figures={
             "waterfall": waterfall.figure(phases),
-            "distribution": {version: distribution(trials[version]) for version in VERSIONS},
+            "distribution": {version: orders.distribution(trials[version]) for version in VERSIONS},
             "memory": memory.figure(sizes),
         },
     )
     if not run.size.page_cache:
         return measured
-    return pagecache.beside(measured, cold, series=_cold_series, rows=COLD_ROWS)
-
-
-def distribution(trials: list[dict[str, Any]]) -> dict[str, list[float]]:
-    """Every cold start, and every warm invocation."""
-    return {
-        "cold": [(done["first"]["init_ms"] or 0.0) + (done["first"]["duration_ms"] or 0.0) for done in trials],
-        "warm": [one["duration_ms"] or 0.0 for done in trials for one in done["warm"]],
-    }
+    return pagecache.add_cold(measured, cold, series=_cold_series, rows=COLD_ROWS)
 
 
 def _series(trials: dict[str, list[dict[str, Any]]]) -> dict[str, Series]:
     floors = [micro.in_unit(done["samples_s"], "ms") for done in trials[FLOOR.name]]
     series = {FLOOR.name: Series(unit="ms", processes=floors)}
     for version in VERSIONS:
-        series |= _version_series(version, trials[version])
+        series |= orders.series(version, trials[version])
     return series
 
 
 def _cold_series(trials: dict[str, list[dict[str, Any]]]) -> dict[str, Series]:
     return {
-        f"{version}, cold{COLD}": Series(unit="ms", processes=[[cold_ms] for cold_ms in distribution(given)["cold"]])
+        f"{version}, cold{COLD}": Series(unit="ms", processes=[[orders.cold_ms(trial)] for trial in given])
         for version, given in trials.items()
     }
-
-
-def _version_series(version: str, trials: list[dict[str, Any]]) -> dict[str, Series]:
-    """One value per environment and figure; of the warm invocations all of them. What a REPORT lacks shows as 0."""
-
-    def each(unit: str, values: list[float]) -> Series:
-        return Series(unit=unit, processes=[[value] for value in values])
-
-    warm = [[one["duration_ms"] or 0.0 for one in trial["warm"]] for trial in trials]
-    init = [trial["first"]["init_ms"] or 0.0 for trial in trials]
-    first = [trial["first"]["duration_ms"] or 0.0 for trial in trials]
-    memory = [max(one["memory_mb"] or 0.0 for one in (trial["first"], *trial["warm"])) for trial in trials]
-    return {
-        f"{version}, INIT": each("ms", init),
-        f"{version}, first": each("ms", first),
-        f"{version}, cold": each("ms", [a + b for a, b in zip(init, first, strict=True)]),
-        f"{version}, warm": Series(unit="ms", processes=warm),
-        f"{version}, warm p95": each("ms", [stats.percentile(samples, 0.95) for samples in warm]),
-        f"{version}, warm p99": each("ms", [stats.percentile(samples, 0.99) for samples in warm]),
-        f"{version}, RSS": each("MB", memory),
-        f"{version}, calls": each("calls", [sum(t["warm_calls"].values()) / max(1, len(t["warm"])) for t in trials]),
-    }
-
-
-def evidence(trials: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Of each environment what the verification looks at, equal answers only once."""
-    return [
-        {
-            "invocations": 1 + len(trial["warm"]),
-            "answers": [json.loads(text) for text in sorted({_text(one) for one in (trial["first"], *trial["warm"])})],
-            "first_init_ms": trial["first"]["init_ms"],
-            "inits": sum(one["init_ms"] is not None for one in trial["warm"]),
-            "reported": all(one["duration_ms"] for one in (trial["first"], *trial["warm"])),
-            "first_calls": trial["first_calls"],
-            "warm_calls": trial["warm_calls"],
-        }
-        for trial in trials
-    ]
-
-
-def _text(one: dict[str, Any]) -> str:
-    return json.dumps([one["answer"], one["error"]], sort_keys=True)
 
 
 def verify(measured: Measured) -> list[Check]:
@@ -208,14 +154,12 @@ def verify(measured: Measured) -> list[Check]:
     ]
     for version in VERSIONS:
         trials = measured.evidence[version]
-        warm = [(trial["warm_calls"], _times(WARM_CALLS[version], trial["invocations"] - 1)) for trial in trials]
+        warm = [(trial["warm_calls"], orders.times(WARM_CALLS[version], trial["invocations"] - 1)) for trial in trials]
         first = [trial["first_calls"] for trial in trials]
         cold = [(trial["first_init_ms"], trial["inits"]) for trial in trials]
         checks += [
-            Check(
-                what=f"{version}: the first invocation's calls", passed=all(c == EACH_CALL for c in first), found=first
-            ),
-            Check(what=f"{version}: the warm invocations' calls", passed=all(a == b for a, b in warm), found=warm),
+            each_is(f"{version}: the first invocation's calls", first, EACH_CALL),
+            pairs_equal(f"{version}: the warm invocations' calls", warm),
             Check(what=f"{version}: one INIT per environment", passed=all(i and not n for i, n in cold), found=cold),
             Check(what=f"{version}: a Duration in each REPORT", passed=all(trial["reported"] for trial in trials)),
         ]
@@ -225,14 +169,10 @@ def verify(measured: Measured) -> list[Check]:
     return [
         *checks,
         Check(what="floor: every put arrived", passed=passed, found=floors),
-        Check(what="the same answer at each memory size", passed=all(a == answers[0] for a in sizes), found=sizes),
+        each_is("the same answer at each memory size", sizes, answers[0]),
         *waterfall.verify(measured.evidence["phases"], is_right=lambda answer: answer == answers[0][0][0]),
         *pagecache.verify(measured),
     ]
-
-
-def _times(calls: dict[str, int], factor: int) -> dict[str, int]:
-    return {name: count * factor for name, count in calls.items()}
 
 
 EFFECT = Effect(

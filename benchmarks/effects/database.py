@@ -7,16 +7,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from .. import elsewhere, sampling
-from ..effect import Check, Effect, Measured, Row, Series, times_less
-from ..micro import in_unit
-from ..processes import clean_environ
-from ..turns import TOGETHER, take_turns, without_samples
+from ..framework import processes, sampling
+from ..framework.effect import Check, Effect, Measured, Row, Series, pairs_equal, times_less
+from ..framework.micro import in_unit
+from ..framework.processes import clean_environ
+from ..framework.turns import TOGETHER, take_turns, without_samples
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ..run import Run
+    from ..framework.run import Run
 
 CONNECT, CHECKED, UNCHECKED = "connect per invocation", "singleton(check=...)", "singleton"
 GLOBAL = "a connection in a variable"
@@ -40,10 +40,10 @@ def measure(run: Run) -> Measured:
     """Processes in which all take turns."""
 
     def trial(_: str, round_: int) -> dict[str, Any]:
-        samples = run.size.samples if round_ != sampling.FIRST else 1
+        samples = run.size.samples if round_ != sampling.WARM_UP else 1
         kept = run.switch(True, off=False)
-        arguments = {"dsn": run.postgres.told, "samples": samples, "kept": kept}
-        found: dict[str, Any] = elsewhere.call(timed, environ=clean_environ(), **arguments)
+        arguments = {"dsn": run.postgres.dsn, "samples": samples, "kept": kept}
+        found: dict[str, Any] = processes.call(timed, environ=clean_environ(), **arguments)
         return found
 
     trials = sampling.rounds(run, (TOGETHER,), trial, series=_series, rows=ROWS)[TOGETHER]
@@ -59,7 +59,7 @@ def _series(trials: dict[str, list[dict[str, Any]]]) -> dict[str, Series]:
 
 
 def timed(dsn: str, samples: int, *, kept: bool = True) -> dict[str, Any]:
-    """In a process of its own: invocations of each handler in turn, then what became of those whose session ended."""
+    """In a process of its own: invocations of each handler in turn, then one of each after its session was ended."""
     import psycopg
 
     ways = handlers(dsn, kept=kept)
@@ -78,7 +78,7 @@ def timed(dsn: str, samples: int, *, kept: bool = True) -> dict[str, Any]:
 
 
 def handlers(dsn: str, *, kept: bool) -> dict[str, Callable[[], str]]:
-    """By way: one invocation, which tells its connection's number. What is not kept is no singleton."""
+    """By way, one invocation, which returns the number of its session. Without `kept` there is no singleton."""
     import psycopg
 
     import lambdakit
@@ -123,11 +123,7 @@ def verify(measured: Measured) -> list[Check]:
                 what=f"{way}: every invocation was answered",
                 passed=all(sum(done["answers"].values()) == done["calls"] for done in trials),
             ),
-            Check(
-                what=f"{way}: {'a session for each' if way == CONNECT else 'one session'}",
-                passed=all(seen == wanted for seen, wanted in sessions),
-                found=sessions,
-            ),
+            pairs_equal(f"{way}: {'a session for each' if way == CONNECT else 'one session'}", sessions),
         ]
     healed = [done["after"] not in {None, *done["answers"]} for done in measured.evidence[CHECKED]]
     broken = [done["after"] is None for done in measured.evidence[GLOBAL]]

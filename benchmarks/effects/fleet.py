@@ -1,4 +1,4 @@
-"""What many environments cost each other that start within seconds: a simulation, and the real fleets it has to match.
+"""Many environments that start within seconds: a simulation, validated by real fleets.
 
 The control are 13 single gets in each environment, of 10 parameters and 3 secrets; the treatment are 2 batches.
 """
@@ -8,21 +8,33 @@ from __future__ import annotations
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
-from .. import sampling
-from ..effect import Check, Effect, Measured, Series
-from ..fleet import belief, limits
+from ..fleet import limits, validation
 from ..fleet.limited import LimitedServer
-from ..fleet.model import Costs, Outcome, Scene, simulate
+from ..fleet.model import Costs, Outcome, Scenario, simulate
 from ..fleet.real import RealFleet
 from ..fleet.rows import ROWS
+from ..fleet.simulations import (
+    DRAWN,
+    FEW,
+    HIGHER,
+    MANY,
+    SEEDS_OF_LARGE,
+    START,
+    USUAL,
+    Simulation,
+    curve,
+    series,
+    simulations,
+)
 from ..fleet.strategies import BATCHES, PRELOAD, PRELOAD_BATCHES, SINGLE
-from ..fleet.ways import DRAWN, FEW, HIGHER, MANY, SEEDS_OF_LARGE, START, USUAL, Way, curve, series, ways
+from ..framework import sampling
+from ..framework.effect import Check, Effect, Measured, Series
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from ..fleet.strategies import Strategy
-    from ..run import Run
+    from ..framework.run import Run
 
 LARGE_RUN = 10  # environments of the example that a full run measures, and no quick one
 WARM_UPS = 1
@@ -36,23 +48,23 @@ def is_large(run: Run) -> bool:
 
 
 def fleets(run: Run) -> list[tuple[Strategy, int]]:
-    """The real ones."""
+    """The real fleets of a run."""
     if is_large(run):
         ways_to_ask = (SINGLE, BATCHES, PRELOAD, PRELOAD_BATCHES)
         return [(strategy, count) for count in (10, 50) for strategy in ways_to_ask]
     return [(SINGLE, 10), (BATCHES, 10)]
 
 
-def simulated(run: Run) -> tuple[list[Way], list[Way]]:
-    """Those that have as many seeds as there are processes elsewhere, and the large ones, which have few."""
-    found = ways(MANY if is_large(run) else FEW)
-    small = [way for way in found if way.environments <= USUAL]
-    return small, [way for way in found if way not in small]
+def simulated(run: Run) -> tuple[list[Simulation], list[Simulation]]:
+    """The simulations with as many seeds as other effects have processes, and the large ones, which have few."""
+    found = simulations(MANY if is_large(run) else FEW)
+    small = [simulation for simulation in found if simulation.environments <= USUAL]
+    return small, [simulation for simulation in found if simulation not in small]
 
 
 def steps(run: Run) -> int:
     """Real environments for their costs, real fleets, simulations."""
-    small, large = ([way.name for way in found] for found in simulated(run))
+    small, large = ([simulation.name for simulation in found] for found in simulated(run))
     return (
         2 * (_rounds(run) + WARM_UPS)
         + len(fleets(run))
@@ -73,34 +85,35 @@ def measure(run: Run) -> Measured:
         cases = _cases(run, fleet)
     small, large = simulated(run)
     outcomes = _outcomes(run, small, costs) | _outcomes(run, large, costs, least=SEEDS_OF_LARGE)
-    exact = simulate(BATCHES, Scene(environments=USUAL, costs=costs[BATCHES.name], most=USUAL), seed=0)
+    exact = simulate(BATCHES, Scenario(environments=USUAL, costs=costs[BATCHES.name], most=USUAL), seed=0)
     return Measured(
         series=_series([*small, *large], outcomes),
         evidence={
             "costs": evidence,
             "fleets": cases,
             "simulated": {
-                way.name: [_summary(way, outcome) for outcome in outcomes[way.name]] for way in (*small, *large)
+                simulation.name: [_summary(simulation, outcome) for outcome in outcomes[simulation.name]]
+                for simulation in (*small, *large)
             },
-            "each by itself": _summary(Way(BATCHES, USUAL), exact),
+            "each by itself": _summary(Simulation(BATCHES, USUAL), exact),
         },
         figures={
             "fleet": [
-                curve(way, outcomes[way.name])
-                for way in (*small, *large)
-                if way.kind == START and way.strategy in DRAWN
+                curve(simulation, outcomes[simulation.name])
+                for simulation in (*small, *large)
+                if simulation.kind == START and simulation.strategy in DRAWN
             ]
         },
     )
 
 
 def _costs(run: Run, fleet: RealFleet) -> tuple[dict[str, Costs], dict[str, Any]]:
-    """Of environments that are alone, and are not throttled."""
+    """The costs of environments that are alone and not throttled."""
     costs, evidence = {}, {}
     for strategy in (SINGLE, BATCHES):
         trials = []
         for round_ in range(-WARM_UPS, _rounds(run)):  # byte code is written, moto answers once
-            trial = fleet.gather(strategy, 1, quotas=())
+            trial = fleet.run(strategy, 1, quotas=())
             trials += [trial] if round_ >= 0 else []
             run.tick()
         leads_s = [lead_s for trial in trials for lead_s in trial.leads_s]
@@ -115,36 +128,36 @@ def _cases(run: Run, fleet: RealFleet) -> list[dict[str, Any]]:
     cases: list[dict[str, Any]] = []
     turns_s: dict[int, list[float]] = {}
     for strategy, count in fleets(run):
-        asked = run.switch(strategy, off=SINGLE) if strategy is BATCHES else strategy
-        gathering = fleet.gather(asked, count, quotas=belief.quotas_of(strategy))
-        cases.append(belief.case(strategy, gathering, turns_s=turns_s[count] if strategy.preload else None))
+        measured = run.switch(strategy, off=SINGLE) if strategy is BATCHES else strategy
+        fleet_run = fleet.run(measured, count, quotas=validation.quotas_of(strategy))
+        cases.append(validation.case(strategy, fleet_run, turns_s=turns_s[count] if strategy.preload else None))
         if strategy is BATCHES:  # preload makes the same calls
-            turns_s[count] = gathering.turns_s
+            turns_s[count] = fleet_run.turns_s
         run.tick()
     return cases
 
 
 def _outcomes(
-    run: Run, chosen: list[Way], costs: Mapping[str, Costs], *, least: int | None = None
+    run: Run, chosen: list[Simulation], costs: Mapping[str, Costs], *, least: int | None = None
 ) -> dict[str, list[Outcome]]:
-    by_name = {way.name: way for way in chosen}
+    by_name = {simulation.name: simulation for simulation in chosen}
 
     def one(name: str, round_: int) -> Outcome:
-        if round_ == sampling.FIRST:
+        if round_ == sampling.WARM_UP:
             return Outcome(weight=1.0)  # nothing here is slower the first time
         return by_name[name].run(costs, seed=round_)
 
     return sampling.rounds(run, [*by_name], one, series=lambda trials: _series(chosen, trials), rows=ROWS, least=least)
 
 
-def _series(chosen: list[Way], outcomes: Mapping[str, list[Outcome]]) -> dict[str, Series]:
-    return {name: one for way in chosen for name, one in series(way, outcomes[way.name]).items()}
+def _series(chosen: list[Simulation], outcomes: Mapping[str, list[Outcome]]) -> dict[str, Series]:
+    return {name: one for simulation in chosen for name, one in series(simulation, outcomes[simulation.name]).items()}
 
 
-def _summary(way: Way, outcome: Outcome) -> dict[str, Any]:
+def _summary(simulation: Simulation, outcome: Outcome) -> dict[str, Any]:
     return {
-        "kind": way.kind,
-        "environments": way.environments,
+        "kind": simulation.kind,
+        "environments": simulation.environments,
         "warm": round(outcome.weight * len(outcome.warm_s)),
         "weight": outcome.weight,
         "answered": dict(outcome.answered),
@@ -156,13 +169,13 @@ def _summary(way: Way, outcome: Outcome) -> dict[str, Any]:
 
 def verify(measured: Measured) -> list[Check]:
     """The simulation says what real fleets did; it loses no environment, and no service answers beyond its limit."""
-    checks = [check for case in measured.evidence["fleets"] for check in belief.checks(case)]
+    checks = [check for case in measured.evidence["fleets"] for check in validation.checks(case)]
     given = measured.evidence["simulated"]
     lost = [name for name, outcomes in given.items() if any(o["warm"] != o["environments"] for o in outcomes)]
     beyond = [name for name, outcomes in given.items() if not all(map(_is_within, outcomes))]
     shares = [
         measured.evidence["each by itself"]["throttled_share"],
-        fmean(outcome["throttled_share"] for outcome in given[Way(BATCHES, USUAL).name]),
+        fmean(outcome["throttled_share"] for outcome in given[Simulation(BATCHES, USUAL).name]),
     ]
     return [
         *checks,

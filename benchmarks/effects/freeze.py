@@ -1,4 +1,4 @@
-"""Which requests survive a freeze: the lab stops environments for real, and meanwhile the server gives up on them.
+"""Requests after a freeze: the lab really stops environments, and the server closes their connections.
 
 What is shortened is time: environments are frozen for a third of a second, and lambdakit is told to give up on what was
 idle for half of that, where on Lambda it is minutes and 20 seconds (`LAMBDAKIT_MAX_IDLE`).
@@ -6,22 +6,21 @@ idle for half of that, where on Lambda it is minutes and 20 seconds (`LAMBDAKIT_
 
 from __future__ import annotations
 
-import http.client
-import json
-import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
-from ..effect import Check, Effect, Measured, Row, Series, at_most
-from ..processes import ROOT
-from ..server import control
+from ..framework.deployed import Deployed
+from ..framework.effect import Check, Effect, Measured, Series, at_most, rows_against
+from ..servers.server import control
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from ..run import Run
+    from lambdakit.lab import EnvironmentRecord
 
-FUNCTIONS = ROOT / "benchmarks" / "functions"
+    from ..framework.run import Run
+
 OURS, URLLIB3, REQUESTS, HTTPX = "lambdakit.http", "urllib3's pool", "requests.Session", "httpx.Client"
 PEERS = {URLLIB3: "urllib3", REQUESTS: "requests", HTTPX: "httpx"}
 WAYS = (OURS, *PEERS)
@@ -32,32 +31,29 @@ _LIMIT_S = 10.0  # for an environment to be frozen
 
 
 def side(way: str, method: str) -> str:
-    """What is counted together."""
+    """The name of a side."""
     return f"{way}, {method}"
 
 
 SIDES = tuple(side(way, method) for method in METHODS for way in WAYS)
 ROWS = (
     *(
-        Row(
-            what=f"{method}s lost of 100 after a freeze, against {way}",
-            control=f"{side(way, method)}, lost",
-            treatment=f"{side(OURS, method)}, lost",
-            claims=(at_most(0, "requests"),),
-            peer=peer,
-        )
+        row
         for method in METHODS
-        for way, peer in PEERS.items()
+        for row in rows_against(
+            PEERS,
+            f"{method}s lost of 100 after a freeze",
+            treatment=OURS,
+            figure=f"{method}, lost",
+            claims=dict.fromkeys(PEERS, (at_most(0, "requests"),)),
+        )
     ),
     *(
-        Row(
-            what=f"the first {method} after a freeze, answered, against {way}",
-            control=f"{side(way, method)}, time",
-            treatment=f"{side(OURS, method)}, time",
-            peer=peer,
-        )
+        row
         for method in METHODS
-        for way, peer in PEERS.items()
+        for row in rows_against(
+            PEERS, f"the first {method} after a freeze, answered", treatment=OURS, figure=f"{method}, time"
+        )
     ),
 )
 
@@ -71,40 +67,39 @@ class Functions:
     """One function for each side, in the lab, each with one environment."""
 
     def __init__(self, run: Run) -> None:
-        self._lab, self._names = run.lab, {name: f"frozen-{at}" for at, name in enumerate(SIDES)}
+        self._lab = run.lab
         idle = run.switch({"LAMBDAKIT_MAX_IDLE": str(MAX_IDLE_S)}, off={})
-        for name, function in self._names.items():
-            self._lab.deploy(
-                function,
+        self._deployed = {
+            name: Deployed(
+                run.lab,
+                f"frozen-{number}",
                 "frozen.handler",
-                task_root=FUNCTIONS,
                 environment={"BENCH_WAY": name.rpartition(", ")[0]} | idle,
-                timeout_s=30.0,
             )
+            for number, name in enumerate(SIDES)
+        }
 
-    def ask(self, urls: dict[str, str]) -> dict[str, dict[str, Any]]:
-        """An invocation of each at the same time, which sends a request there."""
-        found: dict[str, dict[str, Any]] = {}
+    def send(self, urls: dict[str, str]) -> dict[str, dict[str, Any]]:
+        """An invocation of each at the same time, which sends a request to its URL."""
 
-        def invoke(name: str, url: str) -> None:
-            event = {"method": name.rpartition(", ")[2], "url": url}
-            found[name] = _invoke(self._lab.url, self._names[name], event) | {"url": url}
+        def invoke(name: str, url: str) -> dict[str, Any]:
+            answer = self._deployed[name].invoke({"method": name.rpartition(", ")[2], "url": url})["answer"]
+            return {**answer, "url": url}
 
-        threads = [threading.Thread(target=invoke, args=one) for one in urls.items()]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        return found
+        with ThreadPoolExecutor(len(urls)) as pool:
+            return dict(zip(urls, pool.map(invoke, urls, urls.values()), strict=True))
 
     def frozen(self) -> list[str]:
-        """How each environment is, once it could be frozen: stopped, says the system, where it says anything."""
+        """The state of each environment by /proc, once all are stopped; ``?`` where there is no /proc."""
         until_s = time.monotonic() + _LIMIT_S
         while True:
-            states = [_state(one.pid) for name in self._names.values() for one in self._lab.environments(name)]
+            states = [_state(one.pid) for one in self._environments()]
             if {*states} <= {"T", "t", "?"} or time.monotonic() > until_s:
                 return states
             time.sleep(0.01)
+
+    def _environments(self) -> list[EnvironmentRecord]:
+        return [one for deployed in self._deployed.values() for one in self._lab.environments(deployed.name)]
 
 
 def _state(pid: int | None) -> str:
@@ -113,16 +108,6 @@ def _state(pid: int | None) -> str:
             return stat.read().rpartition(") ")[2].partition(" ")[0]
     except OSError:
         return "?"
-
-
-def _invoke(url: str, function: str, event: dict[str, Any]) -> dict[str, Any]:
-    connection = http.client.HTTPConnection(url.removeprefix("http://"), timeout=60.0)
-    try:
-        connection.request("POST", f"/2015-03-31/functions/{function}/invocations", json.dumps(event))
-        answer: dict[str, Any] = json.loads(connection.getresponse().read())
-    finally:
-        connection.close()
-    return answer
 
 
 def steps(run: Run) -> int:
@@ -137,11 +122,11 @@ def measure(run: Run) -> Measured:
     for round_ in range(run.size.environments):
         for kind in KINDS:
             paths = {name: f"{origin}/{round_}/{kind}/{at}" for at, name in enumerate(SIDES)}
-            before = functions.ask({name: f"{path}/before" for name, path in paths.items()})
+            before = functions.send({name: f"{path}/before" for name, path in paths.items()})
             states = functions.frozen()
             control(origin, f"freeze/{kind}")
             time.sleep(FROZEN_S)
-            after = functions.ask({name: f"{path}/after" for name, path in paths.items()})
+            after = functions.send({name: f"{path}/after" for name, path in paths.items()})
             rounds.append({"kind": kind, "before": before, "states": states, "after": after})
             run.tick()
     return Measured(series=_series(rounds), evidence={"rounds": rounds})
@@ -185,7 +170,7 @@ def verify(measured: Measured) -> list[Check]:
             Check(what=answered(method), passed=not lost[side(OURS, method)], found=lost[side(OURS, method)])
             for method in METHODS
         ),
-        Check(what="the freezes hurt", passed=any(others.values()), found=others),
+        Check(what="peers lost requests", passed=any(others.values()), found=others),
     ]
 
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from .. import pagecache, sampling
-from ..effect import Check, Effect, Measured, Row, Series, at_most
-from ..processes import ROOT, ask, clean_environ
+from ..framework import pagecache, sampling
+from ..framework.effect import Check, Effect, Measured, Series, at_most, rows_against, times_less
+from ..framework.processes import ROOT, clean_environ, run_python
 
 if TYPE_CHECKING:
-    from ..run import Run
+    from ..framework.run import Run
 
 OURS = "lambdakit"
 OURS_HTTP = "lambdakit.http"
@@ -29,41 +29,30 @@ MODULES = {
 }
 HTTP = ("urllib3", "requests", "httpx")  # what they do is in a module of its own here
 PEERS = {name: name for name in MODULES if name not in {OURS, OURS_HTTP}} | {"Powertools parameters": "Powertools"}
-SCRIPT = ROOT / "benchmarks" / "cold_import.py"
+SCRIPT = ROOT / "benchmarks" / "scripts" / "cold_import.py"
 
 
 FURTHER = tuple([*MODULES][3:])  # left out where only the peers are measured that most have
 COLD = ", cold page cache"
 FROM_DISK = tuple([*MODULES][:4])  # of the others that says nothing new
 LIGHT = "lambdakit brings no third-party module"
+_OTHERS = {name: peer for name, peer in PEERS.items() if name not in HTTP}
 ROWS = (
-    Row(what="import, against boto3", control="boto3", treatment=OURS, claims=(at_most(3.0, "ms"),), peer="boto3"),
-    *(
-        Row(
-            what=f"import, against {name}",
-            control=name,
-            treatment=OURS_HTTP if name in HTTP else OURS,
-            peer=PEERS[name],
-        )
-        for name in [*PEERS][1:]
-    ),
-    Row(
-        what="third-party modules, against boto3",
-        control="boto3, modules",
-        treatment="lambdakit, modules",
-        claims=(at_most(0, "modules"),),
-        peer="boto3",
+    *rows_against(_OTHERS, "import", treatment=OURS, claims={"boto3": (times_less(60),)}),
+    *rows_against({name: name for name in HTTP}, "import", treatment=OURS_HTTP),
+    *rows_against(
+        {"boto3": "boto3"},
+        "third-party modules",
+        treatment=OURS,
+        figure="modules",
+        claims={"boto3": (at_most(0, "modules"),)},
     ),
 )
-COLD_ROWS = tuple(
-    Row(
-        what=f"import, cold page cache, against {name}",
-        control=name + COLD,
-        treatment=OURS + COLD,
-        peer=peer,
-    )
-    for name, peer in PEERS.items()
-    if name in FROM_DISK
+COLD_ROWS = rows_against(
+    {name: peer for name, peer in PEERS.items() if name in FROM_DISK},
+    f"import{COLD}",
+    treatment=OURS,
+    figure=COLD.removeprefix(", "),
 )
 
 
@@ -80,14 +69,14 @@ def measure(run: Run) -> Measured:
     def trial(name: str, _: int) -> dict[str, Any]:
         # -P: our own directory is not in the path, as it is not in that of a deployed package.
         also = run.switch((), off=("boto3",)) if name == OURS else ()
-        done: dict[str, Any] = ask(["-P", str(SCRIPT), MODULES[name], *also], environ=clean_environ())
+        done: dict[str, Any] = run_python(["-P", str(SCRIPT), MODULES[name], *also], environ=clean_environ())
         return done
 
     trials = sampling.rounds(run, ways, trial, series=_series, rows=ROWS)
     measured = Measured(series=_series(trials), evidence=dict(trials))
     if not run.size.page_cache:
         return measured
-    return pagecache.beside(
+    return pagecache.add_cold(
         measured,
         lambda evicted: sampling.rounds(run, FROM_DISK, evicted(trial), series=_cold_series, rows=COLD_ROWS),
         series=_cold_series,
@@ -132,7 +121,7 @@ EFFECT = Effect(
     name="import_cost",
     question="What does an import add to a process in which the runtime client is loaded?",
     group="cold",
-    claim="`import lambdakit` takes three milliseconds at most, and brings no third-party module.",
+    claim="`import lambdakit` takes a sixtieth of what `import boto3` takes, and brings no third-party module.",
     rows=ROWS,
     steps=steps,
     measure=measure,

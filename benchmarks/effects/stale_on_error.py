@@ -1,4 +1,4 @@
-"""What an outage of Secrets Manager does to invocations whose secret has just grown too old.
+"""An outage of Secrets Manager, met by invocations whose secret has just expired.
 
 Each side has read the secret once; then every call of it fails, and invocations go on, each with a secret that is not
 fresh any more. The sides are as they come: their time-outs, retries and back-offs are what an invocation waits for. All
@@ -11,17 +11,17 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
-from .. import elsewhere
-from ..effect import Check, Effect, Measured, Row, Series, at_most
-from ..outage_process import ERRORS, LOST
-from ..processes import clean_environ
-from ..server import Server, control
-from ..upstream import ACCOUNT
+from ..framework import processes
+from ..framework.effect import Check, Claim, Effect, Measured, Row, Series, at_most, rows_against
+from ..framework.processes import clean_environ
+from ..servers.outage import CONNECTION_LOST, ERRORS, OutageServer
+from ..servers.server import control
+from ..servers.upstream import ACCOUNT
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ..run import Run
+    from ..framework.run import Run
 
 NAME = "bench/secret"
 TEXT = '{"user": "app", "port": 5432}'
@@ -30,57 +30,35 @@ LAMBDA_CACHE = "lambda-cache"
 PEERS = (BOTO3, POWERTOOLS, CACHING, LAMBDA_CACHE)
 WAYS = (OURS, *PEERS)
 FURTHER = (CACHING, LAMBDA_CACHE)  # left out where only the peers are measured that most have
-OUTAGES = (*ERRORS, LOST)
+OUTAGES = (*ERRORS, CONNECTION_LOST)
 INVOCATIONS = 10  # of a process
 _APART_S = 0.1  # from the end of one invocation to the next: older than any of the sides takes for fresh
 _AGE_S = 0.05  # what they take for fresh
 
 
 def cell(way: str, outage: str) -> str:
-    """What is measured together."""
+    """The name of a way in an outage."""
     return f"{way}, the service {outage}"
 
 
+def _rows(what: str, figure: str, **claims: tuple[Claim, ...]) -> tuple[Row, ...]:
+    return tuple(
+        row
+        for outage in OUTAGES
+        for row in rows_against(
+            {peer: peer for peer in PEERS},
+            f"{what} while the service {outage}",
+            treatment=OURS,
+            figure=f"the service {outage}, {figure}",
+            claims=claims,
+        )
+    )
+
+
 ROWS = (
-    *(
-        Row(
-            what=f"invocations of 100 that fail while the service {outage}, against {peer}",
-            control=f"{cell(peer, outage)}, failed",
-            treatment=f"{cell(OURS, outage)}, failed",
-            claims=(at_most(0, "requests"),) if peer == BOTO3 else (),
-            peer=peer,
-        )
-        for outage in OUTAGES
-        for peer in PEERS
-    ),
-    *(
-        Row(
-            what=f"time per invocation while the service {outage}, against {peer}",
-            control=f"{cell(peer, outage)}, time",
-            treatment=f"{cell(OURS, outage)}, time",
-            peer=peer,
-        )
-        for outage in OUTAGES
-        for peer in PEERS
-    ),
+    *_rows("invocations of 100 that fail", "failed", boto3=(at_most(0, "requests"),)),
+    *_rows("time per invocation", "time"),
 )
-
-
-class OutageServer(Server):
-    """moto's answers until they fail, on a free port of the loopback interface.
-
-    Args:
-        upstream: moto's server, over HTTP.
-    """
-
-    def __init__(self, upstream: str) -> None:
-        super().__init__("outage_process", upstream, needs="lambdakit[lab]")
-        self.url: str = self.told
-
-    def calls(self) -> dict[str, int]:
-        """How many each caller made."""
-        calls: dict[str, int] = control(self.url, "calls")
-        return calls
 
 
 def steps(run: Run) -> int:
@@ -100,14 +78,14 @@ def measure(run: Run) -> Measured:
             # Without a policy an error is raised, as it is by those that have none.
             policy = run.switch({}, off={"LAMBDAKIT_STALE_TTL": "0"})
             environ = clean_environ(**variables, **policy)
-            done: dict[str, Any] = elsewhere.call(
+            done: dict[str, Any] = processes.call(
                 invoked, environ=environ, way=way, url=server.url, caller=caller, outage=outage
             )
             return done | {"caller": caller}
 
         for round_ in range(run.size.processes):
-            begun = [pool.submit(trial, round_ * len(cells) + at, *one) for at, one in enumerate(cells)]
-            for one, future in zip(cells, begun, strict=True):
+            futures = [pool.submit(trial, round_ * len(cells) + at, *one) for at, one in enumerate(cells)]
+            for one, future in zip(cells, futures, strict=True):
                 trials[cell(*one)].append(future.result())
                 run.tick()
         calls = server.calls()
@@ -202,7 +180,7 @@ def served(outage: str) -> str:
 
 
 def verify(measured: Measured) -> list[Check]:
-    """All had the right value before, ours also then; there was an outage, and ours asked all the same."""
+    """All had the right value before, ours in the outage too; there was one, and every side called the service."""
     checks = []
     for name, trials in measured.evidence.items():
         healthy = [done["healthy"] for done in trials]
@@ -210,7 +188,7 @@ def verify(measured: Measured) -> list[Check]:
         wrong = [value for done in trials for value in done["values"] if value != TEXT and ": " not in value]
         checks += [
             Check(what=f"{name}: the value was right before", passed={*healthy} == {TEXT}, found=healthy),
-            Check(what=f"{name}: it was asked in the outage", passed=min(calls) > 0, found=calls),
+            Check(what=f"{name}: it called the service in the outage", passed=min(calls) > 0, found=calls),
             Check(what=f"{name}: no value was wrong", passed=not wrong, found=wrong),
         ]
     for outage in OUTAGES:
@@ -218,7 +196,7 @@ def verify(measured: Measured) -> list[Check]:
         bare = [value for done in measured.evidence[cell(BOTO3, outage)] for value in done["values"]]
         checks += [
             Check(what=served(outage), passed={*ours} == {TEXT}, found=[*{*ours}]),
-            Check(what=f"the service {outage}: it hurts", passed=TEXT not in bare, found=[*{*bare}]),
+            Check(what=f"the service {outage}: boto3 fails", passed=TEXT not in bare, found=[*{*bare}]),
         ]
     return checks
 

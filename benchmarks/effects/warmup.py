@@ -1,4 +1,4 @@
-"""What a ping costs a function, and what users do not wait for that come after one.
+"""The cost of a ping, and the requests after one.
 
 The real runtime client starts in each environment. On Lambda each has a CPU of its own; here they share this machine's,
 so environments that start at once are in each other's way, in a burst as in a ping that is passed on.
@@ -6,33 +6,28 @@ so environments that start at once are in each other's way, in a burst as in a p
 
 from __future__ import annotations
 
-import base64
-import json
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
-from .. import micro, sampling
-from ..effect import Check, Effect, Measured, Row, Series, adds_at_most, times_less
-from ..orders import report
-from ..processes import ROOT
-from ..upstream import ACCOUNT, REGION
-from .handler_overhead import bare
+from ..framework import invocation, micro, sampling
+from ..framework.deployed import Deployed
+from ..framework.effect import Check, Effect, Measured, Row, Series, times_less
+from ..framework.invocation import CALL, PING
 
 if TYPE_CHECKING:
-    from ..run import Run
+    from ..framework.run import Run
 
-FUNCTIONS = ROOT / "benchmarks" / "functions"
 NOTHING, OURS, PEER = "bare function, a ping", "@lambdakit.handler, a ping", "lambda-warmer-py, a ping"
 COLD, WARM, WARMER_PY = "cold", "kept warm", "kept warm by lambda-warmer-py"
 KINDS = (COLD, WARM, WARMER_PY)
 BURSTS = (1, 5, 10)
-PING = {"warmer": True, "concurrency": 1}
-_SETTLED_S = 10.0  # for the last environments of a ping to be idle
+_IDLE_LIMIT_S = 10.0  # for the last environments of a ping
 
 
 def burst(way: str, size: int) -> str:
-    """What is measured together."""
+    """The name of a burst."""
     return f"{way}, {size} at once"
 
 
@@ -40,13 +35,17 @@ WAYS = tuple(burst(way, size) for size in BURSTS for way in KINDS)
 FURTHER = tuple(way for way in WAYS if way.startswith(WARMER_PY))  # only in a run with all peers
 ROWS = (
     Row(
-        what="a ping that a handler is decorated for",
+        what="a ping to a decorated handler, against the bare function",
         control=NOTHING,
         treatment=OURS,
-        claims=(adds_at_most(10, "µs"),),
         as_difference=True,
     ),
-    Row(what="the same, against lambda-warmer-py", control=PEER, treatment=OURS, peer="lambda-warmer-py"),
+    Row(
+        what="a ping to a decorated handler, against lambda-warmer-py",
+        control=PEER,
+        treatment=OURS,
+        peer="lambda-warmer-py",
+    ),
     *(
         Row(
             what=f"first requests, {size} at once, {figure}",
@@ -83,8 +82,8 @@ def _counting(names: dict[str, Any]) -> dict[str, Any]:
 
 
 def nothing() -> dict[str, Any]:
-    """The control: whoever does not know pings answers them as an event."""
-    return _counting(bare())
+    """The control: a function that does not know pings answers them as any event."""
+    return _counting(invocation.no_op())
 
 
 def ours() -> dict[str, Any]:
@@ -111,55 +110,42 @@ def warmer() -> dict[str, Any]:
     return names | {"handler": warmer(names["handler"])}
 
 
-CALL = "handler(event, context)"
 SIDES = (
     micro.Side(name=NOTHING, prepare=nothing, statement=CALL, answer=f"[{CALL}, reached]"),
     micro.Side(name=OURS, prepare=ours, statement=CALL, answer=f"[{CALL}, reached]", broken=unaware),
     micro.Side(name=PEER, prepare=warmer, statement=CALL, answer=f"[{CALL}, reached]"),
 )
+PINGS = micro.Comparison(sides=SIDES, rows=ROWS)
 
 
 class Function:
     """The function, in the lab, decorated for a way."""
 
     def __init__(self, run: Run, way: str) -> None:
-        import boto3
-        from botocore.config import Config
-
         self._way, self._lab = way, run.lab
-        self._name = f"warmed-{'-'.join(way.split())}"
         # Nothing is passed on in a broken run: one environment is kept warm, whatever the ping asks for.
         most = run.switch(max(BURSTS), off=0)
-        self._lab.deploy(
-            self._name,
+        self._deployed = Deployed(
+            run.lab,
+            f"warmed-{'-'.join(way.split())}",
             "warmed.handler",
-            task_root=FUNCTIONS,
             environment={
                 "AWS_ENDPOINT_URL_LAMBDA": run.lab.url,
                 "BENCH_WARMER": "lambda-warmer-py" if way == WARMER_PY else "lambdakit",
                 "BENCH_MAX_CONCURRENCY": str(most),
             },
-            timeout_s=60.0,
         )
-        config = Config(retries={"total_max_attempts": 1}, read_timeout=70, max_pool_connections=max(BURSTS))
-        self._caller = boto3.Session(
-            aws_access_key_id=ACCOUNT["AWS_ACCESS_KEY_ID"],
-            aws_secret_access_key=ACCOUNT["AWS_SECRET_ACCESS_KEY"],
-            region_name=REGION,
-        ).client("lambda", endpoint_url=run.lab.url, config=config)
-        self._lab.deploy("ready", "empty.handler", task_root=FUNCTIONS, timeout_s=60.0)
-        self._at_once([{"FunctionName": "ready"}] * max(BURSTS))  # a connection of the caller's own for each
 
     def trial(self, size: int) -> dict[str, Any]:
         """A ping unless it is to be cold, then the burst on environments that nobody has used."""
-        self._lab.retire(self._name)
+        self._deployed.retire()
         ping_ms = 0.0
         if self._way != COLD:
-            ping_ms = self._invoke(FunctionName=self._name, Payload=json.dumps(PING | {"concurrency": size}))["ms"]
-            self._settle()
-        kept = len(self._lab.environments(self._name))
-        found = self._at_once([{"FunctionName": self._name, "Payload": json.dumps({"number": n})} for n in range(size)])
-        self._lab.retire(self._name)
+            ping_ms = self._deployed.invoke(PING | {"concurrency": size})["ms"]
+            self._await_idle()
+        kept = len(self._lab.environments(self._deployed.name))
+        found = self._at_once([{"number": number} for number in range(size)])
+        self._deployed.retire()
         return {
             "ping_ms": ping_ms,
             "kept": kept,
@@ -168,44 +154,34 @@ class Function:
             "inits": sum(one["init_ms"] is not None for one in found),
         }
 
-    def _settle(self) -> None:
-        """Until every environment of the ping is idle: whoever comes next would find it busy."""
-        until_s = time.monotonic() + _SETTLED_S
-        while time.monotonic() < until_s and any(one.state != "idle" for one in self._lab.environments(self._name)):
+    def _await_idle(self) -> None:
+        """Wait until every environment of the ping is idle: the next request would find it busy."""
+        until_s = time.monotonic() + _IDLE_LIMIT_S
+        while time.monotonic() < until_s and any(
+            one.state != "idle" for one in self._lab.environments(self._deployed.name)
+        ):
             time.sleep(0.01)
 
-    def _at_once(self, requests: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        found: list[dict[str, Any]] = []
-        barrier = threading.Barrier(len(requests))
+    def _at_once(self, events: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        barrier = threading.Barrier(len(events))
 
-        def ask(request: dict[str, Any]) -> None:
+        def invoke(event: dict[str, Any]) -> dict[str, Any]:
             barrier.wait(60.0)
-            found.append(self._invoke(**request))
+            return self._deployed.invoke(event)
 
-        threads = [threading.Thread(target=ask, args=(request,)) for request in requests]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        return found
-
-    def _invoke(self, **request: Any) -> dict[str, Any]:
-        began_s = time.perf_counter()
-        reply = self._caller.invoke(LogType="Tail", **request)
-        answer = json.loads(reply["Payload"].read())
-        took_ms = (time.perf_counter() - began_s) * 1e3
-        return {"answer": answer, "ms": took_ms, **report(base64.b64decode(reply["LogResult"]).decode())}
+        with ThreadPoolExecutor(len(events)) as pool:
+            return [*pool.map(invoke, events)]
 
 
 def steps(run: Run) -> int:
     """The processes of the pings, then the bursts."""
     ways = sampling.steps(run, run.ways(WAYS, further=FURTHER), least=run.size.environments)
-    return micro.steps(run, SIDES) + ways
+    return PINGS.steps(run) + ways
 
 
 def measure(run: Run) -> Measured:
     """Pings inside the function; then bursts on it, of each size and way in turn."""
-    pings = micro.measure(run, SIDES, ROWS)
+    pings = PINGS.measure(run)
     ways = run.ways(WAYS, further=FURTHER)
     functions = {way: Function(run, way) for way in KINDS if burst(way, 1) in ways}
 
@@ -234,12 +210,12 @@ def _series(trials: dict[str, list[dict[str, Any]]]) -> dict[str, Series]:
 
 
 def kept(name: str) -> str:
-    """The check that a ping has kept as many environments as it asked for."""
+    """The check that a ping has kept as many environments as it names."""
     return f"{name}: the environments were there"
 
 
 def met(name: str) -> str:
-    """The check that a burst met what it had to meet."""
+    """The check that a burst met warm environments, or cold ones."""
     return f"{name}: each request {'waited for an INIT' if name.startswith(COLD) else 'found one that was warm'}"
 
 
@@ -269,9 +245,9 @@ def verify(measured: Measured) -> list[Check]:
 
 EFFECT = Effect(
     name="warmup",
-    question="What does a ping cost, and what does it spare the users who come after it, alone and all at once?",
+    question="What does a ping cost, and how much sooner are the requests after it answered, alone and all at once?",
     group="cold",
-    claim="A ping takes 10 microseconds of a function, and a burst after it a third of the time of a cold one at most.",
+    claim="A burst of requests after a ping takes a third of the time of a cold one at most.",
     rows=ROWS,
     steps=steps,
     measure=measure,

@@ -1,1 +1,1 @@
-"""Many environments that start within seconds, against the limits of the services that they all ask."""
+"""Many environments that start within seconds, against the quotas of the services that they call."""

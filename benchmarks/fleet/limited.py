@@ -1,11 +1,11 @@
-"""Our end of the server with limits."""
+"""The parent's end of a service with quotas."""
 
 from __future__ import annotations
 
 from dataclasses import asdict
 from typing import TYPE_CHECKING, NamedTuple
 
-from ..server import Server, control
+from ..servers.server import Server, control
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -23,7 +23,7 @@ class Call(NamedTuple):
 
 
 class LimitedServer(Server):
-    """moto's answers, said again within limits, on a free port of the loopback interface.
+    """moto's answers, replayed within quotas, on a free port of the loopback interface.
 
     Args:
         upstream: moto's server, over HTTP.
@@ -34,7 +34,7 @@ class LimitedServer(Server):
 
     def __init__(self, upstream: str) -> None:
         super().__init__("fleet.limited_process", upstream, needs="lambdakit[lab]")
-        self.url: str = self.told
+        self.url: str = self.announced
 
     def begin(self, quotas: Iterable[Quota]) -> None:
         """Begin anew, with full buckets; an operation without a quota is always answered."""

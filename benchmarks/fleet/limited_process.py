@@ -1,4 +1,4 @@
-"""The process of a server that says moto's answers again, a few milliseconds away, as often as its limits allow."""
+"""The process of a service with quotas: moto's answers, replayed as often as its limits allow."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import sys
 
 from aiohttp import web
 
-from .. import again
-from ..upstream import DELAY_S
+from ..servers import replay
+from ..servers.upstream import DELAY_S
 from .limits import Limits, Quota
 
 _THROTTLED = {"__type": "ThrottlingException", "message": "Rate exceeded"}  # with status 400, as SSM says it
@@ -23,12 +23,12 @@ class Limited:
     """
 
     def __init__(self, upstream: str) -> None:
-        self._upstream = again.Again(upstream)
+        self._upstream = replay.Replay(upstream)
         self._limits = Limits(())
         self._calls: list[tuple[float, str, str, bool]] = []
 
     async def begin(self, request: web.Request) -> web.Response:
-        """Full buckets of the sizes that are told, or none; what was counted is forgotten."""
+        """Begin anew with these quotas: full buckets, no calls so far."""
         self._limits = Limits(Quota(**quota) for quota in await request.json())
         self._calls = []
         return web.json_response()
@@ -42,17 +42,12 @@ class Limited:
         arrived_s = asyncio.get_running_loop().time()
         operation = request.headers["X-Amz-Target"].rpartition(".")[2]
         answered = self._limits.take(operation, arrived_s)
-        self._calls.append((arrived_s, again.caller(request), operation, answered))
-        status, body = await self._upstream.said(request) if answered else (400, json.dumps(_THROTTLED).encode())
+        self._calls.append((arrived_s, replay.caller(request), operation, answered))
+        status, body = await self._upstream.answer(request) if answered else (400, json.dumps(_THROTTLED).encode())
         await asyncio.sleep(DELAY_S)
-        return again.response(status, body)
-
-
-async def serve() -> None:
-    """Until standard input ends."""
-    limited = Limited(sys.argv[1])
-    await again.serve(begin=limited.begin, calls=limited.calls, answer=limited.answer)
+        return replay.response(status, body)
 
 
 if __name__ == "__main__":
-    asyncio.run(serve())
+    limited = Limited(sys.argv[1])
+    replay.serve(begin=limited.begin, calls=limited.calls, answer=limited.answer)

@@ -1,4 +1,4 @@
-"""The simulation: environments that start, ask, are throttled, ask again."""
+"""The simulation: environments that start, call, are throttled, and retry."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import simpy
 
-from lambdakit._entries import Failure
-from lambdakit.backends.retries import Retries
+from lambdakit._aws import Attempts, RetryQuota
+from lambdakit._cache import Failure
 from lambdakit.exceptions import LambdakitError
 
 from .limits import DEFAULT, Limits
@@ -31,7 +31,7 @@ _THROTTLED = LambdakitError("throttled")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Costs:
-    """What was measured of real environments.
+    """The costs of real environments, as measured.
 
     Attributes:
         lead_s: from the start of the process to its first call, of each environment.
@@ -43,8 +43,8 @@ class Costs:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Scene:
-    """What happens, whatever the strategy.
+class Scenario:
+    """The conditions of a simulation, whatever the strategy.
 
     Attributes:
         environments: how many start. A managed instance's processes count, not the instances.
@@ -78,10 +78,10 @@ class Scene:
 
 @dataclass(kw_only=True, slots=True)
 class Outcome:
-    """What has happened. All counts are those of simulated environments, each of which stands for `weight`.
+    """The outcome of a simulation. All counts are those of simulated environments, each of which stands for `weight`.
 
     Attributes:
-        weight: see `Scene.weight`.
+        weight: see `Scenario.weight`.
         answered: calls that were answered, by operation.
         throttled: calls that were not, by operation.
         arrived: calls of either kind, by second.
@@ -110,50 +110,53 @@ class Outcome:
         return self.weight * max((count for second, count in self.arrived.items() if second >= since_s), default=0)
 
 
-def simulate(strategy: Strategy, scene: Scene, *, seed: int) -> Outcome:
+def simulate(strategy: Strategy, scenario: Scenario, *, seed: int) -> Outcome:
     """One run; the same arguments give the same outcome."""
-    fleet = _Fleet(strategy, scene, random.Random(seed))  # noqa: S311 - no secret depends on it
+    fleet = _Fleet(strategy, scenario, random.Random(seed))  # noqa: S311 - no secret depends on it
     for born_s, first_s in fleet.starts():
         fleet.clock.process(fleet.environment(born_s, first_s))
-    fleet.clock.run(until=LONGEST_S if scene.until_s is None else scene.until_s)
+    fleet.clock.run(until=LONGEST_S if scenario.until_s is None else scenario.until_s)
     return fleet.outcome
 
 
 class _Fleet:
     """One run while it lasts."""
 
-    def __init__(self, strategy: Strategy, scene: Scene, chance: random.Random) -> None:
+    def __init__(self, strategy: Strategy, scenario: Scenario, chance: random.Random) -> None:
         self.clock = simpy.Environment()
-        self.outcome = Outcome(weight=scene.weight)
+        self.outcome = Outcome(weight=scenario.weight)
         self._strategy = strategy
-        self._scene = scene
+        self._scenario = scenario
         self._chance = chance
         self._draw = chance.random if strategy.jitter else lambda: 1.0
-        self._limits = Limits(scene.quotas, weight=scene.weight)
+        self._limits = Limits(scenario.quotas, weight=scenario.weight)
 
     def starts(self) -> Sequence[tuple[float, float]]:
         """When each environment is born, and when it makes its first call."""
-        scene, strategy, chance = self._scene, self._strategy, self._chance
-        if scene.starts_s is not None:
-            return [(start_s, start_s) for start_s in scene.starts_s]
-        count, together = round(scene.environments / scene.weight), max(1, round(strategy.processes / scene.weight))
+        scenario, strategy, chance = self._scenario, self._strategy, self._chance
+        if scenario.starts_s is not None:
+            return [(start_s, start_s) for start_s in scenario.starts_s]
+        count, together = (
+            round(scenario.environments / scenario.weight),
+            max(1, round(strategy.processes / scenario.weight)),
+        )
         starts: list[tuple[float, float]] = []
         while len(starts) < count:
-            born_s = chance.random() * scene.window_s
-            first_s = born_s + chance.choice(scene.costs.lead_s)
+            born_s = chance.random() * scenario.window_s
+            first_s = born_s + chance.choice(scenario.costs.lead_s)
             starts += [(born_s, first_s + chance.random() * strategy.spread_s) for _ in range(together)]
         return starts[:count]
 
     def environment(self, born_s: float, first_s: float) -> Process:
         """From its birth until it is warm; its values are looked after from then on."""
-        retries = {service: Retries(draw=self._draw) for service in ("ssm", "secretsmanager")}
+        retries = {service: RetryQuota() for service in ("ssm", "secretsmanager")}
         yield self.clock.timeout(first_s)
         failed = yield from (self._preloaded if self._strategy.preload else self._asked)(retries)
         self.outcome.failed_first += failed
         self.outcome.warm_s.append(self.clock.now - born_s)
         self.outcome.all_warm_s = self.clock.now
 
-    def _asked(self, retries: dict[str, Retries]) -> Asking:
+    def _asked(self, retries: dict[str, RetryQuota]) -> Asking:
         """Invocations until one succeeds, and whether one has failed; each goes on where the last one has ended."""
         failed = False
         for step in self._strategy.steps:
@@ -162,7 +165,7 @@ class _Fleet:
             self._keep((step,), retries)
         return failed
 
-    def _preloaded(self, retries: dict[str, Retries]) -> Asking:
+    def _preloaded(self, retries: dict[str, RetryQuota]) -> Asking:
         """INIT, then the same; each begins with the batches that have not come, before it asks as its handler does."""
         left = {batch: batch.later for batch in self._strategy.steps}
         yield from self._together(left, retries)
@@ -172,7 +175,7 @@ class _Fleet:
             failed |= not (yield from self._by_handler(left, retries))
         return failed
 
-    def _together(self, left: dict[Step, tuple[Step, ...]], retries: dict[str, Retries]) -> Process:
+    def _together(self, left: dict[Step, tuple[Step, ...]], retries: dict[str, RetryQuota]) -> Process:
         """All batches at once, whatever fails; for a last value lambdakit makes a single call."""
         calls = {
             batch: self.clock.process(self._call(batch if len(later) > 1 else later[0], retries))
@@ -183,7 +186,7 @@ class _Fleet:
             if call.value:
                 self._keep(left.pop(batch), retries)
 
-    def _by_handler(self, left: dict[Step, tuple[Step, ...]], retries: dict[str, Retries]) -> Asking:
+    def _by_handler(self, left: dict[Step, tuple[Step, ...]], retries: dict[str, RetryQuota]) -> Asking:
         """Whether the handler gets what is missing; what it got is kept."""
         for batch in [*left]:
             while left[batch]:
@@ -195,12 +198,12 @@ class _Fleet:
             del left[batch]
         return True
 
-    def _call(self, step: Step, retries: dict[str, Retries], *, pause: bool = False) -> Asking:
+    def _call(self, step: Step, retries: dict[str, RetryQuota], *, pause: bool = False) -> Asking:
         """Whether it was answered, at the first or a later attempt, each of which is one event.
 
         If it was not, the invocation has failed; with `pause` the next one begins when this returns.
         """
-        attempts = retries[step.service].begin()
+        attempts = Attempts(retries[step.service], random=self._draw)
         while True:
             answered = self._arrive(step.operation)
             delay_s = None if answered else attempts.failed(code="ThrottlingException", status=400)
@@ -209,7 +212,7 @@ class _Fleet:
                 attempts.succeeded()
             elif delay_s is None and pause:
                 wait_s = self._pause_s()
-            yield self.clock.timeout(self._chance.choice(self._scene.costs.turn_s) + wait_s)
+            yield self.clock.timeout(self._chance.choice(self._scenario.costs.turn_s) + wait_s)
             if delay_s is None:
                 return answered
 
@@ -224,24 +227,24 @@ class _Fleet:
         outcome.refused[second] += 1
         return False
 
-    def _keep(self, steps: tuple[Step, ...], retries: dict[str, Retries]) -> None:
+    def _keep(self, steps: tuple[Step, ...], retries: dict[str, RetryQuota]) -> None:
         """What came by one call; it is asked for again as the handler does, by these."""
-        if self._scene.ttl_s is not None:
-            ttl_s = self._scene.ttl_s * (1.0 - self._strategy.early * self._chance.random())
+        if self._scenario.ttl_s is not None:
+            ttl_s = self._scenario.ttl_s * (1.0 - self._strategy.early * self._chance.random())
             for step in steps:
                 self.clock.process(self._refresh(step, retries, ttl_s))
 
-    def _refresh(self, step: Step, retries: dict[str, Retries], ttl_s: float) -> Process:
+    def _refresh(self, step: Step, retries: dict[str, RetryQuota], ttl_s: float) -> Process:
         """The first invocation after the end of the ttl asks again; until it is answered the old value is served."""
         yield self.clock.timeout(ttl_s + self._pause_s())
         failure: Failure | None = None
         while not (yield from self._call(step, retries, pause=True)):
             now = (self.clock.now, self.clock.now)
-            failure = Failure(_THROTTLED, last=failure, now=now, chance=self._chance.random())
-            while failure.rests((self.clock.now, self.clock.now)):
+            failure = Failure(_THROTTLED, last=failure, now=now, random=self._chance.random())
+            while failure.in_backoff((self.clock.now, self.clock.now)):
                 yield self.clock.timeout(self._pause_s())
         self._keep((step,), retries)
 
     def _pause_s(self) -> float:
         """Until the next invocation of an environment."""
-        return 2.0 * self._scene.between_s * self._chance.random()
+        return 2.0 * self._scenario.between_s * self._chance.random()

@@ -1,8 +1,7 @@
-"""A real fleet: environments of the lab that ask a server with limits, all from the same moment on."""
+"""A real fleet: environments of the lab that call a service with quotas, all from the same moment on."""
 
 from __future__ import annotations
 
-import json
 import socket
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
@@ -12,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from lambdakit.exceptions import LambdakitError
 
-from .. import upstream
-from ..processes import ProcessFailedError
+from ..framework.deployed import Deployed
+from ..framework.processes import ProcessFailedError
+from ..servers import upstream
 from .limits import Quota
 from .strategies import PARAMETERS, SECRETS
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from .limited import Call, LimitedServer
     from .strategies import Strategy
 
-FUNCTION, CODE = "fleet-member", Path(__file__).parent / "functions"
+_CODE = Path(__file__).parent / "functions"
 # Small enough for ten environments to be throttled, and for fifty to be warm within a quarter of a minute.
 QUOTAS = (
     Quota(rate=40.0, burst=10.0, operations=("GetParameter", "GetParameters")),
@@ -36,18 +36,17 @@ SCARCE = (
     Quota(rate=5.0, burst=2.0, operations=("GetParameter", "GetParameters")),
     Quota(rate=5.0, burst=2.0, operations=("BatchGetSecretValue",)),
 )
-BETWEEN_S = 1.0  # see `Scene.between_s`
+BETWEEN_S = 1.0  # see `Scenario.between_s`
 NAMES = {"parameters": [*upstream.PARAMETERS][:PARAMETERS], "secrets": [*upstream.SECRETS][:SECRETS]}
 VALUES = [
     *(upstream.PARAMETERS[name] for name in NAMES["parameters"]),
     *(upstream.SECRETS[name] for name in NAMES["secrets"]),
 ]
 _LIMIT_S, _TIMEOUT_S = 90.0, 120.0
-_CONNECTIONS = 100  # as many environments as may wait for each other
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Gathering:
+class FleetRun:
     """What one fleet did. Times count from its first call.
 
     Attributes:
@@ -92,36 +91,22 @@ class RealFleet:
     """
 
     def __init__(self, lab: Lab, server: LimitedServer) -> None:
-        import boto3
-        from botocore.config import Config
-
         self._lab = lab
         self._server = server
-        self._variables = {"AWS_ENDPOINT_URL": server.url, "AWS_EC2_METADATA_DISABLED": "true"}
-        self._client = boto3.Session(
-            aws_access_key_id=upstream.ACCOUNT["AWS_ACCESS_KEY_ID"],
-            aws_secret_access_key=upstream.ACCOUNT["AWS_SECRET_ACCESS_KEY"],
-            region_name=upstream.REGION,
-        ).client(
-            "lambda",
-            endpoint_url=lab.url,
-            config=Config(
-                retries={"total_max_attempts": 1}, read_timeout=_TIMEOUT_S + 10.0, max_pool_connections=_CONNECTIONS
-            ),
-        )
 
-    def gather(self, strategy: Strategy, count: int, *, quotas: Sequence[Quota] = QUOTAS) -> Gathering:
+    def run(self, strategy: Strategy, count: int, *, quotas: Sequence[Quota] = QUOTAS) -> FleetRun:
         """A fleet of `count` environments that ask as `strategy` does.
 
         Raises:
             ProcessFailedError: an environment did not come up, or did not get its values in time.
         """
         try:
-            self._lab.deploy(
-                FUNCTION,
+            member = Deployed(
+                self._lab,
+                "fleet-member",
                 "member.handler",
-                task_root=CODE,
-                environment=self._variables,
+                task_root=_CODE,
+                environment={"AWS_ENDPOINT_URL": self._server.url},
                 timeout_s=_TIMEOUT_S,
                 provisioned=count,
             )
@@ -129,39 +114,39 @@ class RealFleet:
             raise ProcessFailedError(f"a fleet of {count} did not come up: {error}") from error
         try:
             self._server.begin(quotas)
-            answers = self._together(strategy, count)
-            inits_ms = {f"MEMBER{one.pid}": one.init_ms or 0.0 for one in self._lab.environments(FUNCTION)}
+            answers = _together(member, strategy, count)
+            inits_ms = {f"MEMBER{one.pid}": one.init_ms or 0.0 for one in self._lab.environments(member.name)}
         finally:
-            self._lab.remove(FUNCTION)
-        return _gathering(answers, self._server.calls(), inits_ms)
-
-    def _together(self, strategy: Strategy, count: int) -> list[dict[str, Any]]:
-        """The answers of the environments, which begin when all of them are there."""
-        with socket.create_server(("127.0.0.1", 0), backlog=count) as gate, ThreadPoolExecutor(count) as pool:
-            gate.settimeout(_TIMEOUT_S)
-            event = NAMES | {
-                "port": gate.getsockname()[1],
-                "batches": strategy.invocations_batch,
-                "preload": strategy.preload,
-                "between_s": BETWEEN_S,
-                "limit_s": _LIMIT_S,
-            }
-            payload = json.dumps(event).encode()
-            replies = [pool.submit(self._client.invoke, FunctionName=FUNCTION, Payload=payload) for _ in range(count)]
-            try:
-                waiting = [gate.accept()[0] for _ in range(count)]
-            except TimeoutError as error:
-                raise ProcessFailedError(f"of {count} environments not all have come") from error
-            for connection in waiting:
-                connection.close()
-            read = [(reply.result().get("FunctionError"), json.load(reply.result()["Payload"])) for reply in replies]
-        for error, answer in read:
-            if error:
-                raise ProcessFailedError(f"an environment of the fleet failed: {answer}")
-        return [answer for _, answer in read]
+            member.remove()
+        return _fleet_run(answers, self._server.calls(), inits_ms)
 
 
-def _gathering(answers: list[dict[str, Any]], calls: list[Call], inits_ms: dict[str, float]) -> Gathering:
+def _together(member: Deployed, strategy: Strategy, count: int) -> list[dict[str, Any]]:
+    """The answers of the environments, which begin when all of them are there."""
+    with socket.create_server(("127.0.0.1", 0), backlog=count) as gate, ThreadPoolExecutor(count) as pool:
+        gate.settimeout(_TIMEOUT_S)
+        event = NAMES | {
+            "port": gate.getsockname()[1],
+            "batches": strategy.invocations_batch,
+            "preload": strategy.preload,
+            "between_s": BETWEEN_S,
+            "limit_s": _LIMIT_S,
+        }
+        replies = [pool.submit(member.invoke, event) for _ in range(count)]
+        try:
+            waiting = [gate.accept()[0] for _ in range(count)]
+        except TimeoutError as error:
+            raise ProcessFailedError(f"of {count} environments not all have come") from error
+        for connection in waiting:
+            connection.close()
+        done = [reply.result() for reply in replies]
+    for one in done:
+        if one["error"]:
+            raise ProcessFailedError(f"an environment of the fleet failed: {one['answer']}")
+    return [one["answer"] for one in done]
+
+
+def _fleet_run(answers: list[dict[str, Any]], calls: list[Call], inits_ms: dict[str, float]) -> FleetRun:
     by_member: dict[str, list[Call]] = {}
     answered: dict[str, int] = {}
     throttled: dict[str, int] = {}
@@ -170,7 +155,7 @@ def _gathering(answers: list[dict[str, Any]], calls: list[Call], inits_ms: dict[
         counts = answered if call.answered else throttled
         counts[call.operation] = counts.get(call.operation, 0) + 1
     zero_s = calls[0].arrived_s
-    return Gathering(
+    return FleetRun(
         right=sum(answer["values"] == VALUES for answer in answers),
         starts_s=[by_member[answer["name"]][0].arrived_s - zero_s for answer in answers],
         warm_s=[answer["warm_s"] - zero_s for answer in answers],

@@ -1,26 +1,13 @@
-"""The table: which figures stand beside each other, and what is claimed of them."""
+"""The rows of the table, and their claims."""
 
 from __future__ import annotations
 
-from ..effect import Claim, Row, times_less
-from .strategies import (
-    BATCHES,
-    EXTENSION,
-    MANAGED,
-    NO_EARLY,
-    NO_JITTER,
-    NO_SPREAD,
-    PRELOAD,
-    PRELOAD_BATCHES,
-    SECRETS_SINGLY,
-    SINGLE,
-)
-from .ways import FEW, HIGHER, MANY, REFRESH, UNTHROTTLED, USUAL, Way
-
-LESS = Claim(text="less", holds=lambda control, treatment: treatment.median < control.median)
+from ..framework.effect import LESS, Claim, Row, times_less
+from . import strategies
+from .simulations import FEW, HIGHER, MANY, REFRESH, UNTHROTTLED, USUAL, Simulation
 
 
-def _row(what: str, control: Way, treatment: Way, figure: str, *claims: Claim) -> Row:
+def _row(what: str, control: Simulation, treatment: Simulation, figure: str, *claims: Claim) -> Row:
     return Row(
         what=what,
         control=f"{control.name}, {figure}",
@@ -31,7 +18,7 @@ def _row(what: str, control: Way, treatment: Way, figure: str, *claims: Claim) -
 
 
 def _rows(size: int) -> list[Row]:
-    single, batches = Way(SINGLE, size), Way(BATCHES, size)
+    single, batches = Simulation(strategies.SINGLE, size), Simulation(strategies.BATCHES, size)
     usual, larger = size == USUAL, size >= USUAL
     rows = [_row(f"{size:,} start: calls throttled", single, batches, "throttled", *([LESS] if usual else []))]
     if size == min(FEW):  # in whose window of 10 s each is warm before the next one starts
@@ -45,23 +32,29 @@ def _rows(size: int) -> list[Row]:
             _row(f"{size:,} start: first invocations that fail", single, batches, "failed", LESS),
             _row(f"{size:,} start: until warm, p50", single, batches, "p50"),
             _row(f"{size:,} start: until warm, p99", single, batches, "p99"),
-            _row(f"{size:,} start: until all are warm, preload", single, Way(PRELOAD, size), "all warm", times_less(4)),
+            _row(
+                f"{size:,} start: until all are warm, preload",
+                single,
+                Simulation(strategies.PRELOAD, size),
+                "all warm",
+                times_less(4),
+            ),
             _row(
                 f"{size:,} start: until all are warm, preload that is read in batches",
-                Way(PRELOAD, size),
-                Way(PRELOAD_BATCHES, size),
+                Simulation(strategies.PRELOAD, size),
+                Simulation(strategies.PRELOAD_BATCHES, size),
                 "all warm",
             ),
             _row(
                 f"{size:,} start: until all are warm, retries with jitter",
-                Way(NO_JITTER, size),
+                Simulation(strategies.NO_JITTER, size),
                 batches,
                 "all warm",
             ),
             _row(
                 f"{size:,} processes of managed instances: calls throttled, first calls spread over 50 ms",
-                Way(NO_SPREAD, size),
-                Way(MANAGED, size),
+                Simulation(strategies.NO_SPREAD, size),
+                Simulation(strategies.MANAGED, size),
                 "throttled",
             ),
         ]
@@ -69,8 +62,14 @@ def _rows(size: int) -> list[Row]:
 
 
 def _later_rows() -> list[Row]:
-    early, late, extension = (Way(strategy, UNTHROTTLED, REFRESH) for strategy in (BATCHES, NO_EARLY, EXTENSION))
-    higher = [Way(strategy, 10_000, HIGHER) for strategy in (BATCHES, SECRETS_SINGLY, SINGLE)]
+    early, late, extension = (
+        Simulation(strategy, UNTHROTTLED, REFRESH)
+        for strategy in (strategies.BATCHES, strategies.NO_EARLY, strategies.EXTENSION)
+    )
+    higher = [
+        Simulation(strategy, 10_000, HIGHER)
+        for strategy in (strategies.BATCHES, strategies.SECRETS_SINGLY, strategies.SINGLE)
+    ]
     return [
         _row(f"{UNTHROTTLED} refresh: most calls in a second, ttl with jitter", late, early, "peak", LESS),
         _row(f"{UNTHROTTLED} refresh: most calls in a second, against the extension", extension, early, "peak"),

@@ -1,4 +1,4 @@
-"""What an environment asks for until it has its values, in each of the ways to ask."""
+"""Strategies: the calls that an environment makes until it has its values."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Step:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Strategy:
-    """One way to ask.
+    """The calls of an environment, and how it repeats them.
 
     Attributes:
         name: in tables and figures.
@@ -57,8 +57,8 @@ class Strategy:
     @property
     def invocations_batch(self) -> bool:
         """Whether the code of a handler asks for parameters by GetParameters."""
-        asked = self.steps[0].later if self.preload else self.steps
-        return asked[0].operation == "GetParameters"
+        calls = self.steps[0].later if self.preload else self.steps
+        return calls[0].operation == "GetParameters"
 
 
 _PARAMETER, _SECRET = Step("GetParameter"), Step("GetSecretValue")

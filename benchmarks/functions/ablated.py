@@ -4,29 +4,19 @@ import os
 
 import orders
 
+import lambdakit
+
 WITHOUT = os.environ["BENCH_WITHOUT"]
 
 if WITHOUT == "a kept client":
     import boto3
 else:
-    import lambdakit
-
     dynamodb = lambdakit.client("dynamodb")
+declared = [lambdakit.secret(os.environ["PARTNER_SECRET"]), lambdakit.parameter(os.environ["FLAGS_PARAMETER"])]
 
 
-def decorate(handler):
-    import lambdakit
-
-    if WITHOUT == "the preload":
-        return lambdakit.handler(handler)
-    declared = [lambdakit.secret(os.environ["PARTNER_SECRET"]), lambdakit.parameter(os.environ["FLAGS_PARAMETER"])]
-    return lambdakit.handler(preload=declared)(handler)
-
-
-@decorate
+@lambdakit.handler(preload=[] if WITHOUT == "the preload" else declared)
 def handler(event, context):
-    import lambdakit
-
     signing_key = lambdakit.get_secret(os.environ["PARTNER_SECRET"], field="signing_key")
     flags = lambdakit.get_parameter(os.environ["FLAGS_PARAMETER"], transform="json")
 

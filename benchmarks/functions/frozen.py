@@ -1,4 +1,4 @@
-"""A function that keeps a connection, by the library that it is told."""
+"""A function that keeps a connection, by the library that a variable names."""
 
 import os
 import time
@@ -49,6 +49,6 @@ def handler(event, context):
     began = time.perf_counter()
     try:
         answer, error = send(event["method"], event["url"]), None
-    except Exception as raised:  # noqa: BLE001 - is what is told
+    except Exception as raised:  # noqa: BLE001 - is the answer
         answer, error = None, type(raised).__name__
     return {"answer": answer, "error": error, "ms": (time.perf_counter() - began) * 1e3}

@@ -1,4 +1,4 @@
-"""What a run has found, to look at: a page, figures, the docs, a comparison with another run."""
+"""The report of a run: a page, figures, Markdown, a comparison with another run."""
 
 from __future__ import annotations
 

@@ -7,18 +7,14 @@ import json
 from pathlib import Path
 
 from . import compare_text, write_figures, write_html
-from .docs import DOCUMENT, PAGE, write_docs
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Write what is asked for; without a wish, the page beside the document."""
+    """Write what the options name; without one, the page beside the document."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.report", description="Show what a run has found.")
     parser.add_argument("results", type=Path, help="the JSON of a run")
     parser.add_argument("--html", type=Path, metavar="FILE", help="the page (default: beside the results)")
     parser.add_argument("--figures", type=Path, metavar="FOLDER", help="each figure as SVG")
-    parser.add_argument(
-        "--docs", action="store_true", help=f"put run and figures into docs/, as {DOCUMENT.name} and {PAGE.name}"
-    )
     parser.add_argument("--compare", type=Path, metavar="OLD.json", help="print what has changed since another run")
     options = parser.parse_args(arguments)
     try:
@@ -28,12 +24,9 @@ def main(arguments: list[str] | None = None) -> None:
         parser.error(f"no results of a run: {error}")
     if options.figures:
         print("\n".join(map(str, write_figures(content, options.figures))))
-    if options.docs:
-        write_docs(content)
-        print(PAGE)
     if old is not None:
         print(compare_text(old, content), end="")
-    if options.html or not (options.figures or options.docs or options.compare):
+    if options.html or not (options.figures or options.compare):
         page = options.html or options.results.with_suffix(".html")
         write_html(content, page)
         print(page)

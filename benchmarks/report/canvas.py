@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import FuncFormatter, NullFormatter
 
-from ..table import number
+from ..framework.table import number
 from . import palette
 
 if TYPE_CHECKING:

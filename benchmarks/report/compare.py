@@ -1,4 +1,4 @@
-"""Two runs side by side: which ratios are the same, which have changed."""
+"""A comparison of two runs, ratio by ratio."""
 
 from __future__ import annotations
 
@@ -101,10 +101,10 @@ def shares(changes: Sequence[Change]) -> dict[str, tuple[int, int]]:
 
 
 def differences(old: dict[str, Any], new: dict[str, Any]) -> Iterator[str]:
-    """What is not the same about the two runs themselves, a line each."""
+    """The differences of the two runs themselves, a line each."""
     for key in ("schema", "mode", "target"):
         if old.get(key) != new.get(key):
-            yield f"{key}: {old.get(key) or 'not said'} → {new.get(key) or 'not said'}"
+            yield f"{key}: {old.get(key) or 'not stated'} → {new.get(key) or 'not stated'}"
     machines = old["machine"], new["machine"]
     for key in _SAME_MACHINE:
         one, other = (machine.get(key) for machine in machines)

@@ -48,7 +48,7 @@ def write_figures(content: dict[str, Any], folder: Path) -> list[Path]:
     Returns:
         The files.
     """
-    from .plots import WIDE, plots  # matplotlib: only whoever draws loads it
+    from .plots import WIDE, plots  # matplotlib: loaded only to draw
 
     folder.mkdir(parents=True, exist_ok=True)
     written = []
@@ -65,7 +65,7 @@ def html(content: dict[str, Any]) -> str:
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
     from markupsafe import Markup, escape
 
-    from .plots import NARROW, WIDE, plots  # matplotlib: only whoever draws loads it
+    from .plots import NARROW, WIDE, plots  # matplotlib: loaded only to draw
 
     drawn: dict[str, list[dict[str, Any]]] = {}
     for plot in plots(content):
@@ -84,7 +84,7 @@ def html(content: dict[str, Any]) -> str:
         style=Markup(style),  # noqa: S704 - ours
         groups=groups(content),
         headlines=words.headlines(content),
-        tally=words.tally(content),
+        counts=words.counts(content),
         drawn=drawn,
         kinds=[kind for kind in _KINDS if kind in drawn],
         when=when(content),
@@ -109,20 +109,20 @@ def jobs(content: dict[str, Any]) -> list[dict[str, Any]]:
     """The peers, and for each in which effects it is measured, and why not in the others."""
     found = []
     for peer in content.get("peers") or []:
-        measured = [name for name, said in peer["jobs"].items() if said == "measured"]
-        missing = [name for name, said in peer["jobs"].items() if said == "does not do this"]
+        measured = [name for name, job in peer["jobs"].items() if job == "measured"]
+        missing = [name for name, job in peer["jobs"].items() if job == "does not do this"]
         rest: dict[str, list[str]] = {}
-        for name, said in peer["jobs"].items():
+        for name, job in peer["jobs"].items():
             if name not in {*measured, *missing}:
-                rest.setdefault(said.removeprefix("does the same, not measured").lstrip(":, "), []).append(name)
+                rest.setdefault(job.removeprefix("does the same, not measured").lstrip(":, "), []).append(name)
         found.append({**peer, "measured": measured, "missing": missing, "rest": rest})
     return found
 
 
 def when(content: dict[str, Any]) -> str | None:
     """The day of the run."""
-    told = content.get("started") or content["machine"].get("date")
-    return datetime.fromisoformat(told).strftime("%d %B %Y").lstrip("0") if isinstance(told, str) else None
+    began = content.get("started") or content["machine"].get("date")
+    return datetime.fromisoformat(began).strftime("%d %B %Y").lstrip("0") if isinstance(began, str) else None
 
 
 def _said(value: Any) -> str:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 _SVG = "http://www.w3.org/2000/svg"
 _LINK = "{http://www.w3.org/1999/xlink}href"
 _FONTS = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
-_USUAL = {("text-anchor", "start"), ("stroke-linejoin", "miter")}  # so without being said
+_USUAL = {("text-anchor", "start"), ("stroke-linejoin", "miter")}  # the defaults
 _LONG = re.compile(r"-?\d+\.\d{2,}")
 ET.register_namespace("", _SVG)
 

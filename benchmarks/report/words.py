@@ -1,25 +1,24 @@
-"""What a row of the document says, in words: one place for the page, the figures and the docs."""
+"""A row of the document in words, for the page, the figures and the docs alike."""
 
 from __future__ import annotations
 
 import re
 from typing import Any
 
-from ..effect import COUNTED
-from ..table import about, number
-
-LESS, MORE, SAME = "less", "more", "no difference"
+from ..framework.effect import COUNTED
+from ..framework.stats import LESS, MORE, NO_DIFFERENCE
+from ..framework.table import mark, number
 
 _LARGER = {"ns": "µs", "µs": "ms", "ms": "s"}
 
 
 def verdict(row: dict[str, Any]) -> str | None:
-    """`LESS`, `MORE` or `SAME` (the interval contains 1), by the document or its interval; None without a ratio."""
+    """`LESS`, `MORE` or `NO_DIFFERENCE`, by the document or by the interval; None without a ratio."""
     if "verdict" in row or row["ratio"] is None:
         return row.get("verdict")
     if row["ratio_low"] > 1.0:
         return LESS
-    return MORE if row["ratio_high"] < 1.0 else SAME
+    return MORE if row["ratio_high"] < 1.0 else NO_DIFFERENCE
 
 
 def amount(value: float, unit: str) -> str:
@@ -34,13 +33,13 @@ def sides(row: dict[str, Any]) -> tuple[str, str]:
     while unit in _LARGER and min(values) >= 1000.0:
         values, unit = (values[0] / 1000.0, values[1] / 1000.0), _LARGER[unit]
     return (
-        about(row, "stable_without") + amount(values[0], unit),
-        about(row, "stable_with") + amount(values[1], unit),
+        mark(row, "stable_without") + amount(values[0], unit),
+        mark(row, "stable_with") + amount(values[1], unit),
     )
 
 
 def claim(text: str) -> str:
-    """What is claimed, as one writes it by hand."""
+    """A claim with mathematical signs."""
     signs = text.replace("<=", "≤").replace(">=", "≥")
     singular = re.sub(rf"(?<![\d.])1 ({'|'.join(sorted(COUNTED))})\b", lambda found: found[0].removesuffix("s"), signs)
     return re.sub(r"(?<=\d)x\b", "\N{MULTIPLICATION SIGN}", singular)
@@ -67,13 +66,13 @@ def interval(row: dict[str, Any]) -> str:
 
 
 def tendency(row: dict[str, Any]) -> str:
-    """The verdict as one says it: of what is counted there are fewer, of what is measured there is less."""
-    said = verdict(row) or ""
-    return "fewer" if said == LESS and row["unit"] in COUNTED else said
+    """The verdict in words: fewer of what is counted, less of what is measured."""
+    found = verdict(row) or ""
+    return "fewer" if found == LESS and row["unit"] in COUNTED else found
 
 
 def unstable(row: dict[str, Any]) -> bool:
-    """Whether the interval of what it has found stayed wider than it may; silence of a document is no blame."""
+    """Whether the document calls its ratio or difference unstable."""
     return row.get("stable") is False
 
 
@@ -99,7 +98,7 @@ def leading(effect: dict[str, Any]) -> dict[str, Any] | None:
 
 
 def held(row: dict[str, Any]) -> bool:
-    """Whether all that is claimed of it holds."""
+    """Whether all its claims hold."""
     return all(claim["held"] for claim in row["claims"])
 
 
@@ -123,8 +122,8 @@ def headlines(content: dict[str, Any], limit: int = 6) -> list[tuple[dict[str, A
     return sorted(found, key=lambda pair: -pair[1]["ratio_low"])[:limit]
 
 
-def tally(content: dict[str, Any]) -> dict[str, int]:
-    """How the run went, in counts."""
+def counts(content: dict[str, Any]) -> dict[str, int]:
+    """Counts of a run: effects, claims, rows, failures."""
     effects = content["effects"]
     rows = [row for effect in effects for row in effect["rows"]]
     claims = [claim["held"] for row in rows for claim in row["claims"]]
@@ -133,7 +132,7 @@ def tally(content: dict[str, Any]) -> dict[str, int]:
         "claims": len(claims),
         "held": sum(claims),
         "unstable": sum(map(unstable, rows)),
-        "same": sum(verdict(row) == SAME for row in rows),
+        "same": sum(verdict(row) == NO_DIFFERENCE for row in rows),
         "failed": sum(bool(effect["error"] or unverified(effect)) for effect in effects),
         "not_measured": sum(bool(not_measured(effect)) for effect in effects),
     }

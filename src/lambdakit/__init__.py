@@ -13,12 +13,16 @@ if trace_imports():  # pragma: no cover - when it is imported: tested in fresh p
 
     _import_times.install()  # before anything that it could see
 
-from ._api import client, invocation, is_cold_start, remaining_s, resource
-from ._api_values import clear, decrypt_env, get_parameter, get_secret, invalidate
-from ._current import environment, use_environment
-from ._environment import Environment
+from ._environment import (
+    Environment,
+    Invocation,
+    environment,
+    invocation,
+    is_cold_start,
+    remaining_s,
+    use_environment,
+)
 from ._handler import handler
-from ._invocation import Invocation
 from .exceptions import (
     AccessDeniedError,
     BatchError,
@@ -37,16 +41,24 @@ from .exceptions import (
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from . import http as http
-    from ._api_batches import get_app_config, get_item, get_parameters, get_parameters_by_path, get_secrets
-    from ._api_cached import cached
-    from ._api_connections import oauth_token, singleton
-    from ._api_telemetry import metric
-    from ._api_upkeep import on_restore, prime, retry_on_rotation, rotation_attempts, stats
-    from ._api_warmup import fan_out
-    from ._declarations import Declaration, State, parameter, parameters, secret
+    from ._cached import cached
+    from ._clients import client, resource
+    from ._clients.prime import prime
+    from ._oauth import oauth_token
     from ._patch import patch, unpatch
-    from ._record import Record
-    from ._warmup_options import Warmup
+    from ._singletons import singleton
+    from ._snap_start import on_restore
+    from ._telemetry import metric
+    from ._telemetry.record import Record
+    from ._values import clear, decrypt_env, get_parameter, get_secret, invalidate
+    from ._values.app_config import get_app_config
+    from ._values.batches import get_parameters, get_parameters_by_path, get_secrets
+    from ._values.declarations import Declaration, State, parameter, parameters, secret
+    from ._values.dynamodb import get_item
+    from ._values.rotation import retry_on_rotation, rotation_attempts
+    from ._values.stats import stats
+    from ._warmup.options import Warmup
+    from ._warmup.ping import fan_out
 
 __version__ = "0.1.0"
 
@@ -105,32 +117,40 @@ __all__ = [
     "use_environment",
 ]
 
-# Imported when they are first asked for: each module is 0.2 ms of a cold start, and few functions use them all.
+# Imported when they are first asked for: each module is 0.2 ms of a cold start, and few functions use them all. Under a
+# Lambda runtime, before INIT ends: see `_warm_imports`.
 _LATER = {
-    "Declaration": "_declarations",
-    "Record": "_record",
-    "State": "_declarations",
-    "Warmup": "_warmup_options",
-    "cached": "_api_cached",
-    "fan_out": "_api_warmup",
-    "get_app_config": "_api_batches",
-    "get_item": "_api_batches",
-    "get_parameters": "_api_batches",
-    "get_parameters_by_path": "_api_batches",
-    "get_secrets": "_api_batches",
+    "Declaration": "_values.declarations",
+    "Record": "_telemetry.record",
+    "State": "_values.declarations",
+    "Warmup": "_warmup.options",
+    "cached": "_cached",
+    "clear": "_values",
+    "client": "_clients",
+    "decrypt_env": "_values",
+    "fan_out": "_warmup.ping",
+    "get_app_config": "_values.app_config",
+    "get_item": "_values.dynamodb",
+    "get_parameter": "_values",
+    "get_parameters": "_values.batches",
+    "get_parameters_by_path": "_values.batches",
+    "get_secret": "_values",
+    "get_secrets": "_values.batches",
     "http": "http",  # a module itself
-    "metric": "_api_telemetry",
-    "oauth_token": "_api_connections",
-    "on_restore": "_api_upkeep",
-    "parameter": "_declarations",
-    "parameters": "_declarations",
+    "invalidate": "_values",
+    "metric": "_telemetry",
+    "oauth_token": "_oauth",
+    "on_restore": "_snap_start",
+    "parameter": "_values.declarations",
+    "parameters": "_values.declarations",
     "patch": "_patch",
-    "prime": "_api_upkeep",
-    "retry_on_rotation": "_api_upkeep",
-    "rotation_attempts": "_api_upkeep",
-    "secret": "_declarations",
-    "singleton": "_api_connections",
-    "stats": "_api_upkeep",
+    "prime": "_clients.prime",
+    "resource": "_clients",
+    "retry_on_rotation": "_values.rotation",
+    "rotation_attempts": "_values.rotation",
+    "secret": "_values.declarations",
+    "singleton": "_singletons",
+    "stats": "_values.stats",
     "unpatch": "_patch",
 }
 

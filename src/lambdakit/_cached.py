@@ -2,58 +2,124 @@
 
 from __future__ import annotations
 
-from functools import partial, update_wrapper
+import threading
+from functools import update_wrapper
 
-from ._cache import Cache
-from ._check import seconds
+from ._cache import Cache, Counters, CountersByKey, Entry
 from ._clock import age_s
-from ._entries import Entry
-from ._tally import Tallies, Tally
+from ._diagnostics import checked_function, close_coroutine, find_in_type, qualified_name, seconds
+from ._environment import part
 from .exceptions import ConfigurationError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Any
+    from typing import Any, ParamSpec, Protocol, TypeVar, overload
 
     from cachetools import LRUCache
 
-    from ._budget import Budget
-    from ._clock import Clock, Instant
+    from ._clock import Budget, Clock
+    from ._environment import Environment
     from ._settings import Settings
 
-_CO_GENERATOR, _CO_COROUTINE, _CO_ASYNC_GENERATOR = 0x20, 0x80, 0x200  # inspect's, without the 5 ms of its import
+    P = ParamSpec("P")
+    R = TypeVar("R")
+    R_co = TypeVar("R_co", covariant=True)
+
+    class CachedMethod(Protocol[R_co]):
+        """One that stands in a class: of a class method, checkers do not know that its first argument is given."""
+
+        def __call__(self, *args: Any, **kwargs: Any) -> R_co: ...
+        def invalidate(self, *args: Any, **kwargs: Any) -> None:
+            """Forget the result for these arguments, the instance first."""
+
+        def clear(self) -> None:
+            """Forget all results."""
+
+    class CachedFunction(Protocol[P, R_co]):
+        """A function whose results are kept."""
+
+        def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R_co: ...
+        @overload
+        def __get__(self, instance: None, owner: type, /) -> CachedMethod[R_co]: ...
+        @overload
+        def __get__(self, instance: Any, owner: type | None = None, /) -> Callable[..., R_co]: ...
+        def invalidate(self, *args: P.args, **kwargs: P.kwargs) -> None:
+            """Forget the result for these arguments."""
+
+        def clear(self) -> None:
+            """Forget all results."""
+
+
 _ONE_READER = ("__next__", "__anext__", "__await__")  # of generators, coroutines, `map` and their like
 _NAMED = object()  # between positional arguments and keywords: equal to nothing that a caller can give
 
+if TYPE_CHECKING:
 
-def is_coroutine_function(decorator: str, fn: Any) -> bool:
-    """Whether `fn` has to be awaited, if it is a function of the kind that a decorator can call more than once."""
-    if isinstance(fn, (classmethod, staticmethod)):
-        raise ConfigurationError(f"{decorator}: write it below @{type(fn).__name__}, next to the function")
-    if isinstance(fn, type):
-        raise ConfigurationError(
-            f"{decorator}: give a function, not the class {fn.__name__}; one that makes it will do"
-        )
-    if not callable(fn):
-        raise ConfigurationError(f"{decorator}: give a function, not {type(fn).__name__}; options go by keyword")
-    inner = _inner(fn)
-    code = getattr(inner, "__code__", None) or getattr(type(inner).__call__, "__code__", None)
-    flags = getattr(code, "co_flags", 0)
-    if flags & (_CO_GENERATOR | _CO_ASYNC_GENERATOR):
-        raise ConfigurationError(f"{decorator}: {_name(fn)} yields, and is run by who reads it; let it return a list")
-    return bool(flags & _CO_COROUTINE)
-
-
-def _inner(fn: Any) -> Any:
-    while isinstance(fn, partial):
-        fn = fn.func
-    return fn
+    @overload
+    def cached(
+        fn: Callable[P, R],
+        /,
+        *,
+        ttl: float | Callable[[Any], float] | None = None,
+        stale_ttl: float | None = None,
+        max_size: int | None = None,
+        key: Callable[..., Any] | None = None,
+    ) -> CachedFunction[P, R]: ...
+    @overload
+    def cached(
+        *,
+        ttl: float | Callable[[Any], float] | None = None,
+        stale_ttl: float | None = None,
+        max_size: int | None = None,
+        key: Callable[..., Any] | None = None,
+    ) -> Callable[[Callable[P, R]], CachedFunction[P, R]]: ...
 
 
-def _name(fn: Any) -> str:
-    inner = _inner(fn)
-    return f"{getattr(inner, '__module__', '')}.{getattr(inner, '__qualname__', type(inner).__name__)}"
+def cached(
+    fn: Any = None, /, *, ttl: Any = None, stale_ttl: float | None = None, max_size: int | None = None, key: Any = None
+) -> Any:
+    """Keep what a function returns, as secrets and parameters are kept: ``@cached``, or ``@cached(...)`` with options.
+
+    One fetch for all threads, or tasks, that ask at once; frozen time counts; errors are not kept; a result that is too
+    old is served for a while where a call fails for a reason that passes (time-outs, lost connections, throttling, a
+    status of 500 or above: of botocore, requests, httpx, urllib3, aiohttp and the standard library).
+
+    Args:
+        fn: a function or a coroutine function; in a class, the instance is one of the arguments. Below ``@classmethod``
+            or ``@staticmethod``, where there is one.
+        ttl: seconds; None: 300, or ``LAMBDAKIT_TTL``. A callable gets what was returned and tells for how many seconds
+            that is good, such as ``lambda token: token["expires_in"] - 30``; 0 or less: not kept.
+        stale_ttl: as in `get_secret`; None is 0 where `ttl` is a callable: what has expired is of no use.
+        max_size: how many results are kept, per function; None: 1,000, or ``LAMBDAKIT_MAX_ENTRIES``. The one whose last
+            use is longest ago goes first.
+        key: gets the arguments and returns what identifies them, hashable; None: the arguments themselves, as they are
+            given: ``f(1)`` and ``f(n=1)`` are two.
+
+    Returns:
+        A function of the same signature, with ``invalidate(*args, **kwargs)`` and ``clear()``. All readers get the same
+        object: do not change it.
+
+    Raises:
+        ConfigurationError: an option is wrong, or `fn` is a class or yields. At a call: the arguments cannot be hashed,
+            the function returned something that only one reader can use, such as an iterator, or asks for itself.
+        DeadlineExceededError: at a call, less than 0.25 s is left of the invocation, and there is no stale result.
+
+    Thread-safe. Results belong to the environment. Since 0.1.
+    """
+
+    def decorate(fn: Any) -> Any:
+        return _wrap(Cached(fn, ttl=ttl, stale_ttl=stale_ttl, max_size=max_size, key=key))
+
+    if fn is None:
+        Cached(decorate, ttl=ttl, stale_ttl=stale_ttl, max_size=max_size, key=key)  # an error where it stands
+        return decorate
+    return decorate(fn)
+
+
+def warm_imports(env: Environment) -> None:  # noqa: ARG001 - what every feature is given
+    """What a first call needs: for INIT, see `_warm_imports`."""
+    __import__("cachetools")
 
 
 class Cached:
@@ -70,7 +136,7 @@ class Cached:
     __slots__ = ("_key", "_stale_ttl", "_ttl", "fn", "is_async", "max_size", "name")
 
     def __init__(self, fn: Any, *, ttl: Any, stale_ttl: Any, max_size: Any, key: Any) -> None:
-        self.is_async = is_coroutine_function("cached", fn)
+        self.is_async = checked_function("cached", fn)
         if not (ttl is None or callable(ttl)):
             seconds("ttl", ttl)
         if stale_ttl is not None:
@@ -81,18 +147,18 @@ class Cached:
             raise ConfigurationError(f"key={key!r}: give a function of the arguments, or None for the arguments")
         self.fn: Any = fn
         self.max_size = max_size
-        self.name = _name(fn)
+        self.name = qualified_name(fn)
         self._ttl = ttl
         self._stale_ttl = stale_ttl
         self._key = key
 
-    def cache(self, *, clock: Clock, budget: Budget, settings: Settings) -> Cache:
+    def new_cache(self, *, clock: Clock, budget: Budget, settings: Settings) -> Cache:
         """An empty cache for its results."""
         return Results(
             clock=clock,
             budget=budget,
             recent=Recent(self.max_size or settings.max_entries),
-            name=lambda _: f"cached {self.name}",  # arguments may be secrets
+            describe=lambda _: f"cached {self.name}",  # arguments may be secrets
         )
 
     def key(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -111,25 +177,22 @@ class Cached:
             ) from None
         return made
 
-    def ttl_s(self, settings: Settings) -> float | None:
-        """For `Cache.fresh`: None if each result has its own."""
-        ttl = self._ttl
-        return settings.ttl_s if ttl is None else None if callable(ttl) else ttl
-
-    def stale_ttl_s(self, settings: Settings) -> float:
-        """For `Cache.fetch`."""
-        if self._stale_ttl is None:
-            return 0.0 if callable(self._ttl) else settings.stale_ttl_s  # past its own expiry it is of no use
-        stale_ttl_s: float = self._stale_ttl
-        return stale_ttl_s
+    def ttls_s(self, settings: Settings) -> tuple[float | None, float]:
+        """For `Cache.read`: the ttl, None if each result has its own, and the stale ttl."""
+        ttl_s, stale_ttl_s = self._ttl, self._stale_ttl
+        if ttl_s is None:
+            ttl_s = settings.ttl_s
+        elif callable(ttl_s):
+            # Past its own expiry a result is of no use.
+            return None, 0.0 if stale_ttl_s is None else stale_ttl_s
+        return ttl_s, settings.stale_ttl_s if stale_ttl_s is None else stale_ttl_s
 
     def entry(self, result: Any) -> Entry:
         """A result, with how long it is good for."""
         kind = type(result)
         # Python's own alone: files are read again, and clients may be awaited as often as one likes.
-        if kind.__module__ == "builtins" and any(hasattr(kind, name) for name in _ONE_READER):
-            if hasattr(result, "cr_code"):
-                result.close()  # or Python would say that nobody has awaited it
+        if kind.__module__ == "builtins" and any(find_in_type(kind, name) for name in _ONE_READER):
+            close_coroutine(result)
             raise ConfigurationError(
                 f"cached: {self.name} returned a {kind.__name__}, which only its first reader could use; let it return "
                 "a list, or decorate the coroutine function itself"
@@ -143,8 +206,8 @@ class Cached:
         return Entry(result, lifetime_s=lifetime_s)
 
 
-class _Together(Tallies):
-    def __missing__(self, key: object) -> Tally:
+class _Together(CountersByKey):
+    def __missing__(self, key: object) -> Counters:
         return self.rest
 
 
@@ -156,26 +219,27 @@ class Results(Cache):
 
     __slots__ = ("_recent",)
 
-    def __init__(self, *, clock: Clock, budget: Budget, recent: Recent, name: Callable[[Any], str]) -> None:
-        super().__init__(clock=clock, budget=budget, store=recent, name=name)
+    def __init__(self, *, clock: Clock, budget: Budget, recent: Recent, describe: Callable[[Any], str]) -> None:
+        super().__init__(clock=clock, budget=budget, store=recent, describe=describe)
         self._recent = recent
-        self._tallies = _Together()
+        self._counters = _Together()
 
-    def fresh(self, key: Any, now: Instant, ttl_s: float | None) -> Entry | None:
+    def fresh(self, key: Any, ttl_s: float | None) -> Entry | None:
         """As that of any cache, but hits are counted in one number: there may be very many entries to add up."""
-        recent = self._recent
-        entry = recent.get(key)
-        if entry is None or age_s(entry.stored, now) >= (entry.lifetime_s if ttl_s is None else ttl_s) * entry.share:
+        now = self._clock.now()
+        entry = self._recent.get(key)
+        fresh_s = 0.0 if entry is None else (entry.lifetime_s if ttl_s is None else ttl_s) * entry.ttl_factor
+        if entry is None or age_s(entry.stored, now) >= fresh_s:
             return None
-        recent.counted += 1
-        entry.used = now
+        self._recent.hit_count += 1
+        entry.used_s = now[1]
         return entry
 
-    def counts(self) -> tuple[dict[Any, Tally], Tally]:
+    def counts(self) -> tuple[dict[Any, Counters], Counters]:
         """Nothing for each key, everything together."""
         with self._lock:
-            together = Tally()
-            together.add(self._tallies.rest)
+            together = Counters()
+            together.add(self._counters.rest)
             together.hits += self._recent.hits()
         return {}, together
 
@@ -188,16 +252,14 @@ class Recent:
     search.
     """
 
-    __slots__ = ("_entries", "_lock", "counted")
+    __slots__ = ("_entries", "_lock", "hit_count")
 
     def __init__(self, max_size: int) -> None:
-        import threading
-
         from cachetools import LRUCache  # 2 ms, paid by the first call of a cached function
 
         self._entries: LRUCache[Any, Entry] = LRUCache(max_size)
         self._lock = threading.Lock()
-        self.counted = 0  # hits, of entries that are gone too
+        self.hit_count = 0  # of entries that are gone too
 
     def get(self, key: Any, /) -> Entry | None:
         """The entry of `key`, which is the youngest now."""
@@ -206,16 +268,16 @@ class Recent:
             return entry
 
     def put(self, key: Any, entry: Entry) -> list[tuple[Any, Entry]]:
-        """Keep it; what had to go for it, an older entry of the same key too."""
+        """Keep it; what was evicted for it, an older entry of the same key too."""
         with self._lock:
             old = self._entries.pop(key, None)
-            gone = [] if old is None else [(key, old)]
+            evicted = [] if old is None else [(key, old)]
             if entry.lifetime_s <= 0.0 or not self._entries.maxsize:
-                return gone
+                return evicted
             if len(self._entries) >= self._entries.maxsize:
-                gone.append(self._entries.popitem())
+                evicted.append(self._entries.popitem())
             self._entries[key] = entry
-        return gone
+        return evicted
 
     def pop(self, key: Any) -> Entry | None:
         """Give it up."""
@@ -230,7 +292,7 @@ class Recent:
 
     def hits(self) -> int:
         """Of all that were ever kept."""
-        return self.counted
+        return self.hit_count
 
     def size(self) -> int:
         """Bytes: not known of results of any kind."""
@@ -241,45 +303,70 @@ class Recent:
         return len(self._entries)
 
 
-def bind(made: Cached, environment: Callable[[], Any]) -> Any:
-    """The function that looks first and calls only then; `environment` finds the environment at each call."""
+class Caches:
+    """The caches of an environment's functions. Thread-safe."""
+
+    __slots__ = ("_caches", "_env", "_lock", "settings")
+
+    def __init__(self, env: Environment) -> None:
+        self._env = env
+        self.settings = env.settings
+        self._lock = threading.Lock()
+        self._caches: dict[Cached, Cache] = {}
+
+    @classmethod
+    def of(cls, env: Environment) -> Caches:
+        """Those of an environment."""
+        return cls(env)
+
+    def cache(self, cached: Cached) -> Cache:
+        """The cache of one function's results."""
+        cache = self._caches.get(cached)
+        if cache is None:  # of threads that come here at once the first one's is everybody's
+            env = self._env
+            new = cached.new_cache(clock=env.clock, budget=env._budget, settings=self.settings)
+            with self._lock:
+                cache = self._caches.setdefault(cached, new)
+                if cache is new:
+                    env._caches.append((cached.name, cache))
+        return cache
+
+    def close(self) -> None:
+        """Forget every result."""
+        for cache in [*self._caches.values()]:
+            cache.clear()
+
+
+def _wrap(cached: Cached) -> Any:
+    """The function that looks first and calls only then; it finds the environment at each call."""
+
+    def call(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Entry:
+        return cached.entry(cached.fn(*args, **kwargs))
 
     def wrapper(*args: Any, **kwargs: Any) -> Any:
-        env = environment()
-        cache: Cache = env.memory.cache_of(made)
-        key, ttl_s = made.key(args, kwargs), made.ttl_s(env.settings)
-        entry = cache.fresh(key, env.clock.now(), ttl_s)
-        if entry is None:
-            entry = cache.fetch(
-                key,
-                lambda: made.entry(made.fn(*args, **kwargs)),
-                ttl_s=ttl_s,
-                stale_ttl_s=made.stale_ttl_s(env.settings),
-            )
-        return entry.value
+        caches = part(Caches)
+        cache, key = caches.cache(cached), cached.key(args, kwargs)
+        ttl_s, stale_ttl_s = cached.ttls_s(caches.settings)
+        return cache.read(key, call, args, kwargs, ttl_s=ttl_s, stale_ttl_s=stale_ttl_s).value
 
     async def async_wrapper(*args: Any, **kwargs: Any) -> Any:
-        env = environment()
-        cache: Cache = env.memory.cache_of(made)
-        key, ttl_s = made.key(args, kwargs), made.ttl_s(env.settings)
-        entry = cache.fresh(key, env.clock.now(), ttl_s)
+        caches = part(Caches)
+        cache, key = caches.cache(cached), cached.key(args, kwargs)
+        ttl_s, stale_ttl_s = cached.ttls_s(caches.settings)
+        entry = cache.fresh(key, ttl_s)
         if entry is None:
 
             async def work() -> Entry:
-                return made.entry(await made.fn(*args, **kwargs))
+                return cached.entry(await cached.fn(*args, **kwargs))
 
-            entry = await cache.fetch_async(key, work, ttl_s=ttl_s, stale_ttl_s=made.stale_ttl_s(env.settings))
+            entry = await cache.fetch_async(key, work, ttl_s=ttl_s, stale_ttl_s=stale_ttl_s)
         return entry.value
 
-    def cache() -> Cache:
-        kept: Cache = environment().memory.cache_of(made)
-        return kept
-
     def invalidate(*args: Any, **kwargs: Any) -> None:
-        wanted = made.key(args, kwargs)
-        cache().invalidate(lambda key: key == wanted)
+        wanted = cached.key(args, kwargs)
+        part(Caches).cache(cached).invalidate(lambda key: key == wanted)
 
-    chosen: Any = update_wrapper(async_wrapper if made.is_async else wrapper, made.fn)
+    chosen: Any = update_wrapper(async_wrapper if cached.is_async else wrapper, cached.fn)
     chosen.invalidate = invalidate
-    chosen.clear = lambda: cache().invalidate(lambda _: True)
+    chosen.clear = lambda: part(Caches).cache(cached).clear()
     return chosen

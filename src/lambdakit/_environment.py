@@ -1,55 +1,273 @@
-"""The environment: owner of everything that lives as long as Lambda's execution environment."""
+"""The two life times: the environment, which owns everything of lambdakit's, and the invocation."""
 
 from __future__ import annotations
 
 import os
 import threading
+from contextlib import contextmanager
+from contextvars import ContextVar
 from itertools import count
 
-from ._budget import PRELOAD_S, Budget
-from ._check import seconds
-from ._clock import Clock
-from ._invocation import CURRENT, Invocation, between_s, start_kind
-from ._log import warn
-from ._owned import Owned
+from ._clock import Budget, Clock
+from ._diagnostics import log_exceptions, seconds, warn
 from ._settings import BACKENDS, Settings
 from .exceptions import ConfigurationError, LambdakitError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from typing import Any
+    from collections.abc import Callable, Iterator
+    from typing import Any, ClassVar, TypeVar
 
-    from ._clients import Clients
     from ._clock import Instant
-    from ._http_pools import Pools
-    from ._loop import Loop
-    from ._memory import Memory
-    from ._oauth import Tokens
-    from ._plans import Plans
-    from ._singletons import Singletons
-    from ._source import Source
-    from ._telemetry import Telemetry, Watch
-    from ._warmer import Warmer
     from .backends import Backend
 
+    T = TypeVar("T")
+
 DEADLINE_MARGIN_S = 0.25  # of an invocation, to answer with, once a fetch has failed for lack of time
+PRELOAD_S = 5.0  # for everything that is fetched before it is needed: half of what INIT may take
+GRACE_S = 1.0  # for tasks that a coroutine handler leaves over: enough for one more request
+
+# Lambda may initialise an environment before anybody asks for it. It does not say so; the first invocation comes later
+# than the few milliseconds that lie between INIT and an invocation that has waited for it.
+PROACTIVE_S = 10.0
+
+# Lambda's AWS_LAMBDA_INITIALIZATION_TYPE → the kind of the first start. A type that is not here is reported as it is:
+# it is not a cold start that a user waited for, as far as anyone can tell.
+_FIRST_START = {
+    "on-demand": "cold",
+    "provisioned-concurrency": "provisioned",
+    "snap-start": "restored",
+    "lambda-managed-instances": "managed",
+}
+
+# The state of the process: the environment that is in use stands last. All else belongs to one of these.
+STACK: list[Environment] = []
+_lock = threading.Lock()
+
+# The invocation that this context belongs to, or the last one, which runs no more: whoever asks looks whether it does.
+# A context variable lives for ever, so it cannot belong to an environment: it is a key, the state is what each context
+# holds under it.
+CURRENT: ContextVar[Invocation | None] = ContextVar("lambdakit_invocation", default=None)
 
 
-class _Part:
-    """Something an environment owns, from its first use on an attribute: `__getattr__` would slow all attributes."""
+class HandlerOptions:
+    """What `handler` was told of one function, checked. Immutable by convention.
 
-    __slots__ = ("_name",)
+    Attributes:
+        recognise: tells the dialect of a ping from event and context; None where every event is the handler's.
+        warmup: what is done at a ping; None for the defaults.
+        on_ping: the user's hook.
+        preload: what is fetched and opened in INIT.
+        preload_budget_s: seconds for all of it.
+        reseed: whether `random` is seeded anew after a restore.
+        loop: the kind of event loop for coroutines.
+        grace_s: seconds for tasks that a coroutine leaves over; None lets them be.
+        margin_s: seconds of the remaining time that I/O leaves for the handler to answer with.
+        observer: who is told of each invocation; None for nobody.
+        on_first: called with an environment when its first invocation begins.
+    """
 
-    def __set_name__(self, owner: type, name: str) -> None:
-        self._name = name
+    __slots__ = (
+        "grace_s",
+        "loop",
+        "margin_s",
+        "observer",
+        "on_first",
+        "on_ping",
+        "preload",
+        "preload_budget_s",
+        "recognise",
+        "reseed",
+        "warmup",
+    )
 
-    def __get__(self, env: Environment, owner: type | None = None) -> Any:
-        part = env.__dict__[self._name] = getattr(env._owned, self._name)  # noqa: SLF001 - its own environment
-        return part
+    def __init__(
+        self,
+        *,
+        recognise: Callable[[Any, Any], Any] | None = None,
+        warmup: Any = None,
+        on_ping: Callable[[], object] | None = None,
+        preload: list[Any] | tuple[()] = (),
+        preload_budget_s: float = PRELOAD_S,
+        reseed: bool = True,
+        loop: str = "asyncio",
+        grace_s: float | None = GRACE_S,
+        margin_s: float = DEADLINE_MARGIN_S,
+        observer: Any = None,
+        on_first: Callable[[Environment], object] | None = None,
+    ) -> None:
+        self.recognise = recognise
+        self.warmup = warmup
+        self.on_ping = on_ping
+        self.preload = preload
+        self.preload_budget_s = preload_budget_s
+        self.reseed = reseed
+        self.loop = loop
+        self.grace_s = grace_s
+        self.margin_s = margin_s
+        self.observer = observer
+        self.on_first = on_first
 
 
-_part: Any = _Part  # to a type checker a part is what its annotation says
+_DEFAULTS = HandlerOptions()
+_IDLE_CHECK_NOW = (0.0, 0.0)
+_SET_BACK_S = 1.0  # of the wall clock against the other one; less is no more than two readings may differ
+_new = object.__new__
+
+
+class Invocation:
+    """One call of the handler. The environment makes it, when it begins.
+
+    Attributes:
+        number: 1 for the first invocation of this environment; pings are not counted.
+        start_kind: ``cold``, ``proactive``, ``provisioned``, ``restored``, ``managed`` or ``warm``; or Lambda's own
+            word for an initialisation type that is not known here.
+        context: the Lambda context as the runtime passed it; None where the handler was called without one.
+        error: the name of the type of what the handler raised, or None.
+        started: when it began, by both clocks.
+        options: what `handler` was told.
+    """
+
+    __slots__ = ("_init_ended", "_outer", "context", "error", "number", "options", "start_kind", "started")
+
+    context: Any
+    number: int
+    start_kind: str
+    started: Instant
+    options: HandlerOptions
+    error: str | None
+    _init_ended: Instant
+    _outer: Invocation | None  # which this one has begun in
+
+    @property
+    def is_cold_start(self) -> bool:
+        """True if a user waited for the INIT of this environment: the start kind is ``cold``."""
+        return self.start_kind == "cold"
+
+    @property
+    def request_id(self) -> str | None:
+        """Lambda's id of this request, or None where the context has none."""
+        value = getattr(self.context, "aws_request_id", None)
+        return value if isinstance(value, str) else None
+
+    @property
+    def init_to_invoke_s(self) -> float:
+        """Seconds from the end of INIT to the start of this invocation, suspended time included."""
+        return between_s(self._init_ended, self.started)
+
+    @property
+    def margin_s(self) -> float:
+        """Seconds of the remaining time that I/O of lambdakit's leaves for the handler to answer with."""
+        return self.options.margin_s
+
+    def remaining_s(self) -> float | None:
+        """Seconds until Lambda ends this invocation, never below 0; None where the context does not know."""
+        method = getattr(self.context, "get_remaining_time_in_millis", None)
+        if method is None:
+            return None
+        remaining_ms = method()
+        return max(0.0, remaining_ms / 1000.0) if isinstance(remaining_ms, (int, float)) else None
+
+    def left_s(self) -> float | None:
+        """Seconds that I/O of lambdakit's may take; below 0 when it must not begin, None for no limit."""
+        remaining_s = self.remaining_s()
+        return None if remaining_s is None else remaining_s - self.options.margin_s
+
+    def __repr__(self) -> str:
+        """Number, start kind and request id."""
+        return f"<Invocation {self.number} {self.start_kind} request_id={self.request_id}>"
+
+
+def start_kind(init_type: str | None, pings: int, init_to_invoke_s: float) -> str:
+    """How the environment of a first invocation came to be; those after it are ``warm``.
+
+    Args:
+        init_type: Lambda's own word, or None outside Lambda, where a first call counts as ``cold``.
+        pings: how many pings the environment has answered before. After one, no user waits for a start.
+        init_to_invoke_s: seconds from the end of INIT to the invocation.
+    """
+    if pings:
+        return "warm"
+    if init_type is None:
+        return "cold"
+    if init_type == "on-demand" and init_to_invoke_s > PROACTIVE_S:
+        return "proactive"
+    return _FIRST_START.get(init_type, init_type)
+
+
+def between_s(earlier: Instant, later: Instant) -> float:
+    """Seconds between two readings of the clocks, suspended time included."""
+    return max(later[0] - earlier[0], later[1] - earlier[1])
+
+
+class Parts:
+    """What an environment owns, by class, each made at its first use. Thread-safe.
+
+    A part is made by ``Values.of(environment)``, which every such class has; its explicit constructor is for tests.
+    Parts may have these hooks, looked up once:
+
+    - ``on_start(invocation, now)`` and ``on_end(invocation)``: an invocation begins, and has ended. A ping begins as an
+      invocation with the number 0, and does not end.
+    - ``on_ping(now, within_s)``: a ping is answered; renew what would expire within so many seconds.
+    - ``close_idle(now) -> float | None``: close what has been idle for too long at `now`. The answer: seconds until the
+      next has been; None if nothing is idle.
+    - ``close()``: give up everything; what is used again opens again.
+    - ``renew()``: around a snapshot: no value is kept, nothing stays connected. Default: ``close()``.
+    - ``after_fork_in_child() -> bool``: in a forked child, without any lock of the parent's: True if the part lives on.
+    - ``status() -> dict``: what ``repr(environment())`` says of it: names and numbers, never a value.
+
+    A class with ``STARTS_FIRST = True`` is told before all others that an invocation begins: what they do then is part
+    of it. One with ``CLOSES_LAST = True`` is closed after all others.
+
+    Attributes:
+        made: those that were needed so far.
+    """
+
+    __slots__ = ("_environment", "_lock", "close_idle", "made", "on_end", "on_ping", "on_start")
+
+    def __init__(self, environment: Environment) -> None:
+        self._environment = environment
+        self._lock = threading.RLock()  # a part is made of others
+        self.made: dict[type[Any], Any] = {}
+        self.on_start: tuple[Callable[[Invocation, Instant], object], ...] = ()
+        self.on_end: tuple[Callable[[Invocation], object], ...] = ()
+        self.on_ping: tuple[Callable[[Instant, float], object], ...] = ()
+        self.close_idle: tuple[Callable[[Instant], float | None], ...] = ()
+
+    def __getitem__(self, kind: type[T]) -> T:
+        """A part, made now if it was not needed so far."""
+        part: Any = self.made.get(kind)
+        if part is None:
+            with self._lock:
+                part = self.made.get(kind)  # by now another thread may have been faster
+                if part is None:
+                    part = kind.of(self._environment)  # type: ignore[attr-defined] # see the class
+                    self.put(kind, part)
+        made: T = part
+        return made
+
+    def peek(self, kind: type[T]) -> T | None:
+        """A part if it was made; None if it was not needed so far."""
+        return self.made.get(kind)
+
+    def put(self, kind: type[T], part: T) -> None:
+        """Own a part that exists."""
+        self.made[kind] = part
+        for hook in ("on_start", "on_end", "on_ping", "close_idle"):
+            if hasattr(kind, hook):
+                setattr(self, hook, (*getattr(self, hook), getattr(part, hook)))
+        if getattr(kind, "STARTS_FIRST", False):
+            self.on_start = (self.on_start[-1], *self.on_start[:-1])
+        if hasattr(kind, "close_idle"):
+            self._environment._idle_due = _IDLE_CHECK_NOW  # the part itself knows when it has to be asked next
+
+    def in_closing_order(self) -> list[Any]:
+        """The last made first; at the end what others need for closing."""
+        with self._lock:
+            parts = [*self.made.values()]
+        parts.reverse()
+        parts.sort(key=lambda part: getattr(type(part), "CLOSES_LAST", False))  # which keeps the order of the others
+        return parts
 
 
 class Environment:
@@ -62,66 +280,51 @@ class Environment:
         clock: default: the machine's clocks. `lambdakit.testing.ManualClock` is one that tests move by hand.
         backend: where values are fetched from: ``"direct"`` (lambdakit's own signed requests), ``"sdk"`` (botocore),
             ``"extension"`` (AWS's local cache, with ``auto`` behind it), ``"auto"`` (direct where it equals botocore,
-            else the SDK), or an object such as `lambdakit.testing.MemoryBackend`. Default: ``LAMBDAKIT_BACKEND``, then
-            ``auto``.
+            else the SDK), or an object such as `lambdakit.testing.MemoryBackend`; see `lambdakit.backends.Backend`.
+            Default: ``LAMBDAKIT_BACKEND``, then ``auto``.
 
     Attributes:
         id: eight characters that tell this environment from others in logs; another one after a restore.
         settings: what was read from the environment variables.
         clock: both clocks.
-        memory: everything that is kept of values.
-        backend: called, where values are fetched from.
-        clients: the SDK clients.
-        given: the backend's name, or the object that is one.
         invocations: how many invocations have begun.
         pings: how many pings were answered.
-        born: when it was made, by both clocks.
-        init_ended: when INIT ended, or the restore: when the outermost handler was applied.
-        previous: what became of the last invocation: ``ok``, ``failed`` or, if it is watched, ``timed out``.
     """
 
     __slots__ = (
-        "__dict__",
+        "__weakref__",
+        "_backend",
+        "_born",
         "_budget",
-        "_lock",
+        "_caches",
+        "_clocks_apart_s",
+        "_idle_due",
+        "_init_ended",
+        "_made",
         "_numbers",
-        "_observed",
-        "_owned",
-        "_plans",
+        "_parts",
+        "_ping_numbers",
         "_running",
-        "born",
         "clock",
-        "given",
         "id",
-        "init_ended",
         "invocations",
         "pings",
-        "previous",
         "settings",
     )
 
-    backend: Source = _part()
-    clients: Clients = _part()
-    loop: Loop = _part()
-    memory: Memory = _part()
-    pools: Pools = _part()
-    singletons: Singletons = _part()
-    telemetry: Telemetry = _part()
-    tokens: Tokens = _part()
-    warmer: Warmer = _part()
+    # What runs `preload`. The module of the decorator sets it: the environment knows no feature.
+    _run_preload: ClassVar[Callable[[Environment, tuple[Any, ...], float], None]]
 
     def __init__(
         self, *, settings: Settings | None = None, clock: Clock | None = None, backend: Backend | str | None = None
     ) -> None:
         self.settings = Settings.from_environ() if settings is None else settings
         self.clock = Clock() if clock is None else clock
-        self.given: Backend | str = self.settings.backend if backend is None else backend
-        if isinstance(self.given, str) and self.given not in BACKENDS:
+        self._backend: Backend | str = self.settings.backend if backend is None else backend
+        if isinstance(self._backend, str) and self._backend not in BACKENDS:
             raise ConfigurationError(
-                f"backend={self.given!r}: give one of {', '.join(BACKENDS)}, or an object that is one"
+                f"backend={self._backend!r}: give one of {', '.join(BACKENDS)}, or an object that is one"
             )
-        self._plans: Plans | None = None
-        self._observed = self.settings.metrics_namespace is not None or self.settings.log
         self._start()
         for problem in self.settings.problems:
             warn("%s", problem)
@@ -132,38 +335,15 @@ class Environment:
         self.invocations = 0
         self.pings = 0
         self._numbers = count(1)
-        self._running: list[Invocation] = []
-        self.born = self.init_ended = self.clock.now()
-        self.previous: str | None = None
-        self._lock = threading.Lock()
-        self._budget = Budget(clock=self.clock, invocation=self._invocation_left_s)
-        self._owned = Owned(
-            self,
-            settings=self.settings,
-            clock=self.clock,
-            budget=self._budget,
-            backend=self.given,
-            invoking=lambda: self.current() is not None,
-            epoch=lambda: self.invocations + self.pings,
-        )
-        self.__dict__.clear()
-
-    @property
-    def plans(self) -> Plans:
-        """What handlers want done in INIT and after a restore."""
-        if self._plans is None:
-            from ._plans import Plans  # 0.6 ms; not paid where nothing is declared
-
-            self._plans = Plans(self)  # while modules are imported, by one thread
-        return self._plans
-
-    def declare(self, *, preload: list[Any], budget_s: float, reseed: bool) -> None:
-        """What a handler wants done in INIT. Done here under a Lambda runtime: INIT ends with the outermost handler."""
-        if preload or not reseed:
-            self.plans.declare(preload, budget_s, reseed=reseed)
-        if self._observed and self.settings.in_lambda:
-            _ = self.telemetry  # its imports belong to INIT
-        self.init_ended = self.clock.now()
+        self._ping_numbers = count(1)
+        self._running: set[Invocation] = set()
+        self._born = self._init_ended = self.clock.now()
+        self._idle_due = self._next_idle_check(self._born, None)
+        self._clocks_apart_s = self._born[0] - self._born[1]
+        self._budget = Budget(clock=self.clock, invocation=self._left_s)
+        self._caches: list[tuple[str | None, Any]] = []  # each with the function whose results it keeps; None: values
+        self._parts = Parts(self)
+        self._made = self._parts.made
 
     def preload(self, *items: Any, budget: float = PRELOAD_S) -> None:
         """Fetch and open now what handlers have declared, as it happens in INIT under a Lambda runtime.
@@ -175,59 +355,103 @@ class Environment:
 
         Nothing is raised but a `ConfigurationError` for an item that is none of these; what fails is logged. Since 0.1.
         """
-        self.plans.preload(items, seconds("budget", budget))
+        Environment._run_preload(self, items, seconds("budget", budget))
 
-    def begin(self, context: Any, margin_s: float = DEADLINE_MARGIN_S, watch: Watch | None = None) -> Invocation:
-        """An invocation begins, of whose time I/O leaves `margin_s`; pair it with `end`."""
-        number, now = next(self._numbers), self.clock.now()
-        self.invocations = number
-        ended = self.init_ended
-        kind = "warm" if number > 1 else start_kind(self.settings.init_type, self.pings, between_s(ended, now))
-        invocation = Invocation(context, number, kind, now, ended, margin_s, watch)
-        if watch is not None or self._observed:
-            self.telemetry.began(invocation)
-        self._enter(invocation, now)
+    def invocation(self) -> Invocation:
+        """The invocation that this code runs in.
+
+        Raises:
+            LambdakitError: there is none.
+        """
+        invocation = self._current()
+        if invocation is None:
+            raise LambdakitError(
+                "no invocation is running here: call this from a handler decorated with @lambdakit.handler, "
+                "not at import and not after the handler has returned"
+            )
         return invocation
 
-    def _enter(self, invocation: Invocation, now: Instant) -> None:
-        self._running.append(invocation)
-        invocation.token = CURRENT.set(invocation)
-        for drop_idle in self._owned.idlers:
-            drop_idle(now)
-        if self._plans is not None and self._plans.owed:
-            self._plans.pay()
+    def close(self) -> None:
+        """Drop values and close connections. The environment can be used again afterwards; it starts empty."""
+        for part in self._parts.in_closing_order():
+            if hasattr(type(part), "close"):
+                part.close()
 
-    def end(self, invocation: Invocation) -> None:
+    # What follows is lambdakit's own, for features; the linter knows these names.
+
+    def _end_init(self) -> None:
+        """INIT ends with the outermost handler, as far as anyone can tell."""
+        self._init_ended = self.clock.now()
+
+    def _begin(self, context: Any, options: HandlerOptions = _DEFAULTS, *, is_ping: bool = False) -> Invocation:
+        """An invocation begins; pair it with `_end`. A ping is one with the number 0; pair it with `_leave`."""
+        now = wall_s, monotonic_s = self.clock.now()
+        invocation: Invocation = _new(Invocation)  # its fields are set here: a call of `__init__` costs 0.1 µs
+        if is_ping:
+            self.pings = next(self._ping_numbers)
+            invocation.number = 0
+            invocation.start_kind = "ping"
+        else:
+            self.invocations = invocation.number = number = next(self._numbers)
+            invocation.start_kind = "warm" if number > 1 else self._first_start_kind(now, options)
+        invocation.context = context
+        invocation.started = now
+        invocation.options = options
+        invocation.error = None
+        invocation._init_ended = self._init_ended
+        running = self._running
+        invocation._outer = outer if running and (outer := CURRENT.get()) in running else None
+        running.add(invocation)
+        CURRENT.set(invocation)
+        due_wall_s, due_monotonic_s = self._idle_due
+        apart_s = wall_s - monotonic_s
+        if wall_s >= due_wall_s or monotonic_s >= due_monotonic_s or apart_s < self._clocks_apart_s - _SET_BACK_S:
+            self._close_idle(now)
+        self._clocks_apart_s = apart_s
+        for hook in self._parts.on_start:
+            hook(invocation, now)
+        return invocation
+
+    def _first_start_kind(self, now: Instant, options: HandlerOptions) -> str:
+        if options.on_first is not None:
+            options.on_first(self)
+        return start_kind(self.settings.init_type, self.pings, between_s(self._init_ended, now))
+
+    def _end(self, invocation: Invocation) -> None:
         """The invocation is over, whether it returned or raised."""
-        self.previous = "ok" if invocation.error is None else "failed"
         try:
-            if invocation.watch is not None or self._observed:
-                self.telemetry.ended(invocation)
-        finally:
-            self._leave(invocation)
+            for hook in self._parts.on_end:
+                hook(invocation)
+        finally:  # who asks for it from now on finds that it is not running any more
+            self._running.discard(invocation)  # it is not there in a child that was forked within it
 
     def _leave(self, invocation: Invocation) -> None:
-        if invocation in self._running:  # not in a child that was forked within it
-            self._running.remove(invocation)
-        CURRENT.reset(invocation.token)
+        """A ping is over."""
+        self._running.discard(invocation)
 
-    def ping(self, context: Any, *, dialect: str, **about: Any) -> dict[str, str]:
-        """The answer to a ping, which leaves the environment as ready as an invocation would; see `Warmer.answer`."""
-        self.pings += 1
-        now = self.clock.now()
-        invocation = Invocation(context, 0, "ping", now, self.init_ended, DEADLINE_MARGIN_S)
-        try:
-            self._enter(invocation, now)
-            self.warmer.answer(dialect, context=context, **about)
-        finally:
-            self._leave(invocation)
-        return {"ping": dialect, "environment": self.id}
+    def _close_idle(self, now: Instant) -> None:
+        """Close connections that may have died while the environment was frozen."""
+        waits_s: list[float] = []
 
-    def made(self, name: str) -> Any:
-        """Something that it owns, if it was needed so far, else None."""
-        return self._owned.made(name)
+        def close(hook: Callable[[Instant], float | None]) -> None:
+            if (wait_s := hook(now)) is not None:
+                waits_s.append(wait_s)
 
-    def current(self) -> Invocation | None:
+        for hook in self._parts.close_idle:
+            log_exceptions("idle connections could not be closed", close, hook)
+        self._idle_due = self._next_idle_check(now, min(waits_s, default=None))
+
+    def _next_idle_check(self, now: Instant, wait_s: float | None) -> Instant:
+        """The instant of the next check, unless the wall clock is set back: then nobody knows how old anything is.
+
+        What is not idle now will be used first, and idle for too long no sooner than the setting says from now on. So
+        between two checks an invocation compares a few numbers, whatever the environment owns.
+        """
+        max_idle_s = self.settings.max_idle_s
+        wait_s = max_idle_s if wait_s is None else min(max(0.0, wait_s), max_idle_s)
+        return now[0] + wait_s, now[1] + wait_s
+
+    def _current(self) -> Invocation | None:
         """The invocation that this code runs in, or None outside one.
 
         A thread that the handler started has no context of its own; it belongs to the invocation that is running, if
@@ -237,64 +461,124 @@ class Environment:
         if not running:
             return None
         invocation = CURRENT.get()
-        if invocation in running:
-            return invocation
-        first, *others = running
-        return None if others else first
+        while invocation is not None:
+            if invocation in running:
+                return invocation
+            invocation = invocation._outer
+        several = [*running]  # one step: other threads begin and end invocations meanwhile
+        return several[0] if len(several) == 1 else None
 
-    def invocation(self) -> Invocation:
-        """The invocation that this code runs in.
-
-        Raises:
-            LambdakitError: there is none.
-        """
-        invocation = self.current()
-        if invocation is None:
-            raise LambdakitError(
-                "no invocation is running here: call this from a handler decorated with @lambdakit.handler, "
-                "not at import and not after the handler has returned"
-            )
-        return invocation
-
-    def budget_s(self) -> float | None:
-        """Seconds that I/O may take now, see `Budget`: the remaining time less the deadline margin. None: no limit."""
-        return self._budget()
-
-    def _invocation_left_s(self) -> float | None:
-        invocation = self.current()
+    def _left_s(self) -> float | None:
+        invocation = self._current()
         return None if invocation is None else invocation.left_s()
 
-    def close(self) -> None:
-        """Drop values and close connections. The environment can be used again afterwards; it starts empty."""
-        self._owned.close()
+    def _renew(self) -> None:
+        """Around a snapshot: no value is kept, nothing stays connected. SDK clients stay the objects that they are."""
+        for part in self._parts.in_closing_order():
+            kind = type(part)
+            if hasattr(kind, "renew"):
+                part.renew()
+            elif hasattr(kind, "close"):
+                part.close()
 
-    def on_restore(self, fn: Callable[[], object]) -> None:
-        """Call `fn` after a restore, once everything of lambdakit's is renewed."""
-        self.plans.restores.append(fn)
-
-    def before_snapshot(self) -> None:
-        """Nothing that is secret or that would be dead afterwards goes into the snapshot."""
-        self._owned.renew()
-        import gc
-
-        gc.collect()  # values that only garbage refers to
-
-    def after_restore(self) -> None:
-        """Another environment of the same snapshot has the same memory: become one of one's own."""
+    def _become_another(self) -> None:
+        """After a restore: other environments of the same snapshot have the same memory."""
         self.id = os.urandom(4).hex()
-        self.init_ended = self.clock.now()
-        self._owned.renew()  # hooks that ran before ours may have fetched
-        self.plans.restored()
+        self._end_init()
+        self._renew()  # hooks that ran before ours may have fetched
 
-    def after_fork(self) -> None:
-        """In the child: start empty. No lock and no connection of the parent's is touched."""
-        parts = self._owned.abandon()
+    def _after_fork_in_child(self) -> None:
+        """Start empty. No lock and no connection of the parent's is touched."""
+        parts = [*self._made.items()]
         self._start()
-        self._owned.adopt(parts)
+        for kind, part in parts:
+            if hasattr(kind, "after_fork_in_child") and part.after_fork_in_child():
+                self._parts.put(kind, part)
 
     def __repr__(self) -> str:
-        """What it holds, by number: never a value."""
-        return (
-            f"<Environment {self.id} invocations={self.invocations} pings={self.pings} "
-            f"backend={self.backend().name} {self._owned!r}>"
-        )
+        """What it holds, by number: never a value. Nothing is made for it."""
+        told: dict[str, object] = {"backend": self._backend if isinstance(self._backend, str) else self._backend.name}
+        for one in [*self._made.values()]:
+            if hasattr(type(one), "status"):
+                told |= one.status()
+        state = " ".join(f"{name}={value}" for name, value in told.items())
+        return f"<Environment {self.id} invocations={self.invocations} pings={self.pings} {state}>"
+
+
+def environment() -> Environment:
+    """The environment of this process, made at the first call.
+
+    Thread-safe. Since 0.1.
+    """
+    return STACK[-1] if STACK else _first()
+
+
+def part(kind: type[T]) -> T:
+    """A part of the environment of this process."""
+    try:
+        found: T = STACK[-1]._made[kind]
+    except (IndexError, KeyError):
+        return environment()._parts[kind]
+    return found
+
+
+def _first() -> Environment:
+    with _lock:
+        if not STACK:  # another thread may have been faster
+            STACK.append(Environment())
+        return STACK[-1]
+
+
+@contextmanager
+def use_environment(env: Environment) -> Iterator[Environment]:
+    """Put `env` in the place of the process's environment for the length of a ``with`` block.
+
+    It nests, and restores what was there before, also when the block raises. `env` is not closed. For the whole
+    process, not for a thread: a test replaces what handlers in all its threads use. Since 0.1.
+    """
+    at = len(STACK)
+    STACK.append(env)
+    try:
+        yield env
+    finally:
+        del STACK[at:]
+
+
+def invocation() -> Invocation:
+    """The invocation that this code runs in: its number, start kind, request id and remaining time.
+
+    Raises:
+        LambdakitError: no invocation is running here, such as at import or after the handler has returned.
+
+    Right in threads that the handler starts too, as long as one invocation runs at a time. Since 0.1.
+    """
+    return environment().invocation()
+
+
+def is_cold_start() -> bool:
+    """True if a user waited for the INIT of this environment: the start kind of this invocation is ``cold``.
+
+    False for warm invocations, provisioned concurrency, and the first invocation after a ping; False outside an
+    invocation. Never raises. Since 0.1.
+    """
+    running = environment()._current()
+    return running is not None and running.is_cold_start
+
+
+def remaining_s() -> float | None:
+    """Seconds until Lambda ends this invocation, never below 0.
+
+    None outside an invocation, and where the context does not know, as in a test that passes None. Since 0.1.
+    """
+    running = environment()._current()
+    return None if running is None else running.remaining_s()
+
+
+def _in_child() -> None:
+    global _lock  # noqa: PLW0603 - another thread of the parent may have held it
+    _lock = threading.Lock()
+    for env in dict.fromkeys(STACK):
+        env._after_fork_in_child()
+
+
+os.register_at_fork(after_in_child=_in_child)

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from functools import partial, update_wrapper
+from functools import cache, partial, update_wrapper
+from types import FunctionType
 
-from . import _current
-from ._budget import PRELOAD_S
-from ._check import flag, seconds
-from ._environment import DEADLINE_MARGIN_S
-from ._invocation import CURRENT
+from ._diagnostics import ASYNC_GENERATOR, COROUTINE, find_in_type, flag, is_awaitable, kind_of_function, seconds
+from ._environment import (
+    CURRENT,
+    DEADLINE_MARGIN_S,
+    GRACE_S,
+    PRELOAD_S,
+    STACK,
+    Environment,
+    HandlerOptions,
+    environment,
+)
 from ._warmup import recognise
 from .exceptions import ConfigurationError
 
@@ -17,11 +24,11 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable
     from typing import Any, Literal, ParamSpec, Protocol, TypedDict, TypeVar, Unpack, overload
 
-    from ._declared import Declared as Declaration
-    from ._environment import Environment
-    from ._record import Record
-    from ._telemetry import Watch
-    from ._warmup_options import Warmup
+    from ._environment import Invocation
+    from ._telemetry import Observer
+    from ._telemetry.record import Record
+    from ._values import Declared as Declaration
+    from ._warmup.options import Warmup
 
     P = ParamSpec("P")
     R = TypeVar("R")
@@ -53,11 +60,10 @@ if TYPE_CHECKING:
         on_invocation: Callable[[Record], object] | Iterable[Callable[[Record], object]]
 
 
-_CO_COROUTINE = 0x80  # inspect.CO_COROUTINE, without the 5 ms of importing inspect
-_CO_ASYNC_GENERATOR = 0x200  # inspect.CO_ASYNC_GENERATOR
-_GRACE_S = 1.0  # for tasks that a handler has left over: enough for one more request
-# Nothing that can be awaited, and most of what handlers return: to ask these for an attribute would cost more.
-_PLAIN = frozenset({dict, str, type(None), list, int, bool, float, bytes})
+# Nothing that can be awaited, and most of what handlers return: to ask these for it would cost more.
+_PLAIN_RESULTS = frozenset({dict, str, type(None), list, int, bool, float, bytes})
+_ARGUMENTS = 2  # event and context
+_MISSING: Any = object()
 
 if TYPE_CHECKING:
 
@@ -83,7 +89,7 @@ def handler(
     preload_budget: float = PRELOAD_S,
     reseed: bool = True,
     loop: Any = "asyncio",
-    grace: float | None = _GRACE_S,
+    grace: float | None = GRACE_S,
     deadline_margin: float = DEADLINE_MARGIN_S,
     metrics: Any = None,
     on_invocation: Any = (),
@@ -133,129 +139,187 @@ def handler(
 
     Since 0.1.
     """
-    ping: Callable[[Any, Any], Any] | None = recognise
-    about: dict[str, Any] = {"warmup": None, "on_ping": None}
+    recognise_ping: Callable[[Any, Any], Any] | None = recognise
+    options_of_pings: Warmup | None = None
     if warmup is not True or on_ping is not None:
-        from ._handler_options import pings  # 0.1 ms; not paid by who gives neither
+        from ._warmup.options import checked_pings  # 0.3 ms; not paid by who gives neither
 
-        ping, about = pings(warmup, on_ping)
-    options = {
-        "preload": _items(preload) if preload != () else [],
-        "budget_s": seconds("preload_budget", preload_budget),
-        "reseed": flag("reseed", reseed),
-    }
-    decorate = partial(
-        _decorate,
-        ping=ping,
-        about=about,
-        options=options,
-        on={"kind": _kind(loop), "grace_s": grace if grace is None else seconds("grace", grace)},
+        recognise_ping, options_of_pings = checked_pings(warmup, on_ping)
+    options = HandlerOptions(
+        recognise=recognise_ping,
+        warmup=options_of_pings,
+        on_ping=on_ping,
+        preload=_checked_items(preload) if preload != () else [],
+        preload_budget_s=seconds("preload_budget", preload_budget),
+        reseed=flag("reseed", reseed),
+        loop=_checked_loop(loop),
+        grace_s=grace if grace is None else seconds("grace", grace),
         margin_s=seconds("deadline_margin", deadline_margin),
-        watch=_watch(metrics, on_invocation),
+        observer=_checked_observer(metrics, on_invocation),
+        on_first=_observe_where_asked,
     )
-    return decorate if fn is None else decorate(fn)
+    return partial(_decorate, options=options) if fn is None else _decorate(fn, options=options)
 
 
-def _watch(metrics: Any, on_invocation: Any) -> Watch | None:
+def _checked_observer(metrics: Any, on_invocation: Any) -> Observer | None:
     if metrics is None and on_invocation == ():
         return None
-    from ._telemetry import Watch  # 0.5 ms; not paid where nobody watches
+    from ._telemetry import Observer  # 0.5 ms; not paid where nobody observes
 
-    return Watch.of(metrics, on_invocation)
+    return Observer.checked(metrics, on_invocation)
 
 
-def _kind(loop: Any) -> str:
+def _checked_loop(loop: Any) -> str:
     if loop == "asyncio":
         return "asyncio"
-    from ._loop import loop_kind  # 0.3 ms; not paid by who has no coroutines
+    from ._event_loop import loop_kind  # 0.3 ms; not paid by who has no coroutines
 
     return loop_kind(loop)
 
 
-def _items(preload: Any) -> list[Any]:
-    from ._preload import checked  # 0.5 ms; not paid where nothing is declared
+def _checked_items(preload: Any) -> list[Any]:
+    from ._values.preload import checked_items  # 3 ms with all that fetching needs; not paid where nothing is declared
 
-    return checked(preload)
+    return checked_items(preload)
 
 
-def _decorate(
-    given: Any,
-    /,
-    *,
-    ping: Callable[[Any, Any], Any] | None,
-    about: dict[str, Any],
-    options: dict[str, Any],
-    on: dict[str, Any],
-    margin_s: float,
-    watch: Watch | None,
-) -> Any:
+def _decorate(given: Any, /, *, options: HandlerOptions) -> Any:  # noqa: C901 - the steps in their order
     """The wrapper.
 
     Args:
         given: a function or what can be called like one.
-        ping: recognises pings.
-        about: what to do about one, see `Environment.ping`.
-        options: for INIT, see `Environment.declare`.
-        on: what coroutines run on, see `Loop.run`.
-        margin_s: see `Environment.begin`.
-        watch: see there.
+        options: what `handler` was told.
     """
     fn = _callable(given)
-    is_async = _is_async(fn)
+    kind = kind_of_function(fn)
+    if kind == ASYNC_GENERATOR:
+        raise ConfigurationError("handler: an async generator cannot be a handler, nothing reads it; return a list")
+    is_async = kind == COROUTINE
     if is_async:
         __import__("asyncio")  # 50 ms, which it needs anyway: better in INIT than in the first invocation
-    # A function that stands in a class body is called with the instance first. Its qualified name tells, so that a
-    # handler with a third parameter of its own is not taken for a method.
-    scope = getattr(fn, "__qualname__", "").rpartition(".")[0]
-    in_class = bool(scope) and not scope.endswith("<locals>") and not hasattr(fn, "__self__")
+    in_class = _stands_in_class(fn)
+    recognise_ping = options.recognise
+    begin = _begin_of(options)
 
-    def wrapper(*args: Any, **kwargs: Any) -> Any:
-        if kwargs or len(args) != 2:  # noqa: PLR2004 - event and context, as the runtime calls it
-            event, context = _event_and_context(args, kwargs, in_class=in_class)
-        else:
-            event, context = args
-        env = _current.environment()
-        running = CURRENT.get()
-        if running is not None and running.context is context and context is not None:
-            result = fn(*args, **kwargs)  # a decorated handler that calls another is one invocation
-            return result if result.__class__ in _PLAIN else _nested(env, result, on)
-        if ping is not None and (dialect := ping(event, context)):
-            answer = env.ping(context, dialect=dialect, event=event, **about)
-            return _answered(answer) if is_async else answer
-        invocation, ends_here = env.begin(context, margin_s, watch), True
+    def wrapper(event: Any = _MISSING, context: Any = _MISSING, /, *more: Any, **named: Any) -> Any:
+        call = None
+        if more or named or context is _MISSING:  # not as the runtime calls it
+            args = [arg for arg in (event, context) if arg is not _MISSING]
+            call = partial(fn, *args, *more, **named)
+            event, context = _event_and_context(call.args, named, in_class=in_class)
+        env = STACK[-1] if STACK else environment()
+        if env._running and _is_within(env, context):  # a decorated handler that calls another is one invocation
+            result = fn(event, context) if call is None else call()
+            return result if type(result) in _PLAIN_RESULTS else _nested(env, result, options)
+        if recognise_ping is not None and (dialect := recognise_ping(event, context)):
+            return _answer_ping(env, context, dialect, event, options, is_async=is_async)
+        invocation, ends_here = begin(env, context, options), True
         try:
-            result = fn(*args, **kwargs)
-            if result.__class__ in _PLAIN or not hasattr(result, "__await__"):
+            result = fn(event, context) if call is None else call()
+            if type(result) in _PLAIN_RESULTS or not is_awaitable(result):
                 return result
-            from ._running import in_loop, rest  # 0.2 ms at the first coroutine
+            from ._event_loop import EventLoop, finish_later, in_loop  # 0.5 ms, at the first coroutine
 
             if not in_loop():
-                return env.loop.run(result, **on)
+                return env._parts[EventLoop].run(result, options)
             ends_here = False
-            return rest(env, invocation, result)
+            return finish_later(env, invocation, result)
         except BaseException as error:
             invocation.error = type(error).__name__  # not the error itself: its traceback holds this frame
             raise
         finally:
             if ends_here:
-                env.end(invocation)
+                env._end(invocation)
 
     update_wrapper(wrapper, given)
-    wrapper.__lambdakit_preload__ = options["preload"]  # type: ignore[attr-defined] # for `Environment.preload`
-    _current.environment().declare(**options)
+    wrapper.__lambdakit_preload__ = options.preload  # type: ignore[attr-defined] # for `Environment.preload`
+    _declare(environment(), fn, options)
     return wrapper
 
 
-def _nested(env: Environment, result: Any, on: dict[str, Any]) -> Any:
-    from ._running import in_loop
+def _declare(env: Environment, fn: Any, options: HandlerOptions) -> None:
+    """What a handler wants done in INIT. Done here under a Lambda runtime: INIT ends with the outermost handler."""
+    if not options.reseed:
+        from ._snap_start import Restore  # 0.3 ms; not paid where nobody says it
 
-    return env.loop.run(result, **on) if hasattr(result, "__await__") and not in_loop() else result
+        env._parts[Restore].reseed = False
+    if options.preload:
+        from ._values.preload import Preload  # loaded with the declarations
+
+        env._parts[Preload].declare(options.preload, options.preload_budget_s)
+    if env.settings.in_lambda:
+        from ._warm_imports import warm_imports  # 0.3 ms; not paid elsewhere
+
+        if options.observer is not None:
+            _observe(env)
+        _observe_where_asked(env)
+        warm_imports(env, fn)
+    env._end_init()
 
 
-def _answered(answer: Any) -> Any:
-    from ._running import answered, in_loop
+def _observe_where_asked(env: Environment) -> None:
+    """Make what reports invocations, where the settings want all of them reported."""
+    if env.settings.metrics_namespace is not None or env.settings.log:
+        _observe(env)
 
-    return answered(answer) if in_loop() else answer
+
+def _observe(env: Environment) -> None:
+    from ._telemetry import Telemetry  # 1 ms; in INIT, under a Lambda runtime
+
+    _ = env._parts[Telemetry]
+
+
+def _begin_of(options: HandlerOptions) -> Callable[[Environment, Any, HandlerOptions], Invocation]:
+    if options.observer is None:
+        return Environment._begin
+    from ._telemetry import Telemetry  # loaded with the observer
+
+    def begin(env: Environment, context: Any, options: HandlerOptions) -> Invocation:
+        _ = env._parts[Telemetry]  # made before the invocation begins
+        return env._begin(context, options)
+
+    return begin
+
+
+def _preload(env: Environment, items: tuple[Any, ...], budget_s: float) -> None:
+    from ._values.preload import Preload  # 3 ms with all that fetching needs
+
+    env._parts[Preload].run(items, budget_s)
+
+
+Environment._run_preload = _preload  # noqa: SLF001 - what stands above the environment tells it how
+
+
+def _is_within(env: Environment, context: Any) -> bool:
+    """Whether this code runs in an invocation with the same context."""
+    outer = CURRENT.get()
+    return outer is not None and outer.context is context and context is not None and outer in env._running
+
+
+def _nested(env: Environment, result: Any, options: HandlerOptions) -> Any:
+    if not is_awaitable(result):
+        return result
+    from ._event_loop import EventLoop, in_loop  # 0.5 ms, at the first coroutine
+
+    return result if in_loop() else env._parts[EventLoop].run(result, options)
+
+
+@cache  # an import statement would be a tenth of a ping
+def _answer() -> Callable[..., dict[str, str]]:
+    from ._warmup.warmer import answer  # 1 ms, at the first ping
+
+    return answer
+
+
+def _answer_ping(
+    env: Environment, context: Any, dialect: str, event: Any, options: HandlerOptions, *, is_async: bool
+) -> Any:
+    answered = _answer()(env, context, dialect=dialect, event=event, options=options)
+    if not is_async:
+        return answered
+    from ._event_loop import as_coroutine, in_loop  # 0.5 ms, at the first coroutine
+
+    return as_coroutine(answered) if in_loop() else answered
 
 
 def _callable(given: Any) -> Any:
@@ -267,34 +331,24 @@ def _callable(given: Any) -> Any:
 
 
 def _instance(cls: type) -> Any:
-    if not any("__call__" in vars(base) for base in cls.__mro__):
+    if find_in_type(cls, "__call__") is None:
         raise ConfigurationError(f"handler: instances of {cls.__name__} cannot be called; give the class a __call__")
     return cls()
+
+
+def _stands_in_class(fn: Any) -> bool:
+    """Whether the instance is given first: to a function that stands in a class body.
+
+    Its qualified name tells, so that a handler with a third parameter of its own is not taken for a method.
+    """
+    scope = fn.__qualname__.rpartition(".")[0] if type(fn) is FunctionType else ""
+    return bool(scope) and not scope.endswith("<locals>")
 
 
 def _event_and_context(args: tuple[Any, ...], kwargs: dict[str, Any], *, in_class: bool) -> tuple[Any, Any]:
     """Event and context of a call that is not the runtime's: a method's, a test's with keywords, or without context."""
     given = [*args, *(kwargs[name] for name in ("event", "context") if name in kwargs)]
-    if in_class and len(given) > 2:  # noqa: PLR2004 - more than event and context: the instance or the class
+    if in_class and len(given) > _ARGUMENTS:  # the instance or the class
         del given[0]
     given += [None, None]
     return given[0], given[1]
-
-
-def _is_async(fn: Any) -> bool:
-    """Whether a call is known to return a coroutine. Where it is not, the result tells."""
-    while isinstance(fn, partial):
-        fn = fn.func
-    flags = _flags(fn) | _flags(_call_of(fn))
-    if flags & _CO_ASYNC_GENERATOR:
-        raise ConfigurationError("handler: an async generator cannot be a handler, nothing reads it; return a list")
-    return bool(flags & _CO_COROUTINE)
-
-
-def _call_of(fn: Any) -> Any:
-    return next((vars(base)["__call__"] for base in type(fn).__mro__ if "__call__" in vars(base)), None)
-
-
-def _flags(fn: Any) -> int:
-    code = getattr(getattr(fn, "__func__", fn), "__code__", None)
-    return getattr(code, "co_flags", 0)

@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import threading
 
-from ._cache import Cache
-from ._check import optional_text, text
-from ._declared import PATH, Declared
-from ._entries import Entries, Entry
-from ._rotation import attempts
+from ._cache import Cache, Entries, Entry
+from ._diagnostics import optional_text, text
+from ._environment import part
+from ._values import PATH, Declared, Values
+from ._values.rotation import Rotations, attempts
 from .exceptions import (
     AccessDeniedError,
     ConfigurationError,
@@ -21,25 +21,62 @@ from .exceptions import (
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from typing import Any
 
     from urllib3 import BaseHTTPResponse
 
-    from ._budget import Budget
-    from ._clock import Clock
-    from ._http_pools import Pools
-    from ._memory import Memory
+    from ._environment import Environment
 
 _EARLY_S = 30.0  # before it expires: what a request under way may take, and what clocks differ by
-_SPARE_S = 25.0  # of these, in which the old one may be used if no new one can be had
+_STALE_IF_ERROR_S = 25.0  # of these, in which the old one may be used if no new one can be had
 _UNSAID_S = 300.0  # where the server does not tell; RFC 6749 recommends that it does
 _MAX_TOKENS, _MAX_BYTES = 1_000, 1_000_000
 _OK, _THROTTLED, _SERVER_FAULT = 200, 429, 500
 _REFUSED = frozenset((400, 401, 403))
 
 
-class Wanted:
+def oauth_token(
+    token_url: str,
+    *,
+    client_id: str,
+    client_secret: str | Declared,
+    scope: str | None = None,
+    audience: str | None = None,
+) -> Token:
+    """A bearer token by client credentials (RFC 6749), kept until 30 s before its own expiry.
+
+    ``lambdakit.http.get(url, auth=token)`` sends it, and after a 401 obtains another and sends the request once more.
+    Elsewhere ``str(token)`` is its value; call ``token.forget()`` after a 401.
+
+    Args:
+        token_url: where tokens are issued.
+        client_id: of this client.
+        client_secret: of this client, or `lambdakit.secret` that holds it, with ``field=`` where it is one of a JSON
+            secret. If the server refuses it, it is fetched anew, and tried again if it was rotated.
+        scope: what the token is for, names with spaces between; default: what the server says.
+        audience: for whom the token is; an extension of some servers.
+
+    Returns:
+        A `Token`. Nothing is fetched here. Equal arguments share one token.
+
+    Raises:
+        ConfigurationError: an argument is wrong.
+
+    Threads that ask at once share one fetch, which is retried and bounded by the remaining time; if it fails, a token
+    that has not expired is used on. Thread-safe. Since 0.1.
+    """
+    request = TokenRequest(token_url, client_id=client_id, client_secret=client_secret, scope=scope, audience=audience)
+    return Token(request)
+
+
+def warm_imports(env: Environment) -> None:
+    """What a first token needs: for INIT, see `_warm_imports`."""
+    from . import http
+
+    http.warm_imports(env)
+
+
+class TokenRequest:
     """Which token: everything that changes it."""
 
     __slots__ = ("audience", "client_id", "key", "scope", "secret", "url")
@@ -78,11 +115,10 @@ class Token:
     Made by `lambdakit.oauth_token`. Thread-safe. Since 0.1.
     """
 
-    __slots__ = ("_given", "_tokens", "_wanted")
+    __slots__ = ("_given", "_request")
 
-    def __init__(self, tokens: Callable[[], Tokens], wanted: Wanted) -> None:
-        self._tokens = tokens
-        self._wanted = wanted
+    def __init__(self, request: TokenRequest) -> None:
+        self._request = request
         self._given = threading.local()
 
     def __str__(self) -> str:
@@ -93,90 +129,82 @@ class Token:
             ThrottledError, ServiceError, NetworkError, FetchError: no token could be had.
             DeadlineExceededError: the invocation has too little time left.
         """
-        value: str = self._tokens().get(self._wanted)
+        value = part(Tokens).get(self._request)
         self._given.value = value
         return value
 
     def forget(self) -> None:
         """Not to use this value again, such as after a 401; one that was obtained meanwhile stays."""
-        self._tokens().forget(self._wanted, getattr(self._given, "value", None))
+        part(Tokens).forget(self._request, getattr(self._given, "value", None))
 
     def __repr__(self) -> str:
         """Whose it is; never its value."""
-        return f"<Token of {self._wanted.client_id!r} at {self._wanted.host}>"
+        return f"<Token of {self._request.client_id!r} at {self._request.host}>"
 
 
 class Tokens:
-    """The tokens of an environment. Thread-safe: those who ask at once share one fetch.
+    """The tokens of an environment. Thread-safe: those who ask at once share one fetch."""
 
-    Args:
-        clock: both clocks.
-        budget: seconds that a fetch may take now.
-        memory: where client secrets come from.
-        pools: over what they are fetched.
-    """
+    __slots__ = ("_cache", "_env")
 
-    __slots__ = ("_budget", "_cache", "_clock", "_memory", "_pools")
-
-    def __init__(self, *, clock: Clock, budget: Budget, memory: Memory, pools: Callable[[], Pools]) -> None:
-        self._memory = memory
-        self._pools = pools
-        self._clock = clock
-        self._budget = budget
-        self._cache = self._new_cache()
-
-    def _new_cache(self) -> Cache:
-        return Cache(
-            clock=self._clock,
-            budget=self._budget,
+    def __init__(self, env: Environment) -> None:
+        self._env = env
+        self._cache = Cache(
+            clock=env.clock,
+            budget=env._budget,
             store=Entries(max_entries=_MAX_TOKENS, max_bytes=_MAX_BYTES),
-            name=lambda key: f"token of {key[1]!r}",
+            describe=lambda key: f"token of {key[1]!r}",
         )
 
-    def get(self, wanted: Wanted) -> str:
+    @classmethod
+    def of(cls, env: Environment) -> Tokens:
+        """Those of an environment."""
+        return cls(env)
+
+    def get(self, request: TokenRequest) -> str:
         """The value of a token that is good for a while."""
-        entry = self._cache.fresh(wanted.key, self._clock.now(), None)
-        if entry is None:
-            entry = self._cache.fetch(wanted.key, lambda: self._fetched(wanted), ttl_s=None, stale_ttl_s=_SPARE_S)
+        entry = self._cache.read(request.key, self._fetch, request, ttl_s=None, stale_ttl_s=_STALE_IF_ERROR_S)
         value: str = entry.value
         return value
 
-    def forget(self, wanted: Wanted, value: str | None) -> None:
+    def forget(self, request: TokenRequest, value: str | None) -> None:
         """Drop a token, if it still is the one of that value; None: in any case."""
-        entry = self._cache.latest(wanted.key)
+        entry = self._cache.latest(request.key)
         if entry is not None and value in {None, entry.value}:
-            self._cache.invalidate(lambda key: key == wanted.key)
+            self._cache.invalidate(lambda key: key == request.key)
 
     def close(self) -> None:
         """Forget all of them."""
-        self._cache.invalidate(lambda _: True)
+        self._cache.clear()
 
-    def abandon(self) -> None:
-        """In a forked child: start empty, with locks of its own."""
-        self._cache = self._new_cache()
-
-    def _fetched(self, wanted: Wanted) -> Entry:
-        keys = self._memory.keys([wanted.secret]) if isinstance(wanted.secret, Declared) else []
+    def _fetch(self, request: TokenRequest) -> Entry:
+        parts, secret = self._env._parts, request.secret
+        if isinstance(secret, str):
+            return self._request_token(request, secret)
         # A client secret that was rotated is fetched anew, once.
-        for attempt in attempts(self._memory.rotations, keys, (AccessDeniedError,)):
+        values = parts[Values]
+        for attempt in attempts(parts[Rotations], [values.key(secret)], (AccessDeniedError,)):
             with attempt:
-                return self._asked(wanted)
+                return self._request_token(request, values.get(secret))
         raise AssertionError  # pragma: no cover - the last attempt returns or raises
 
-    def _asked(self, wanted: Wanted) -> Entry:
+    def _request_token(self, request: TokenRequest, secret: str) -> Entry:
         from urllib.parse import urlencode  # loaded with urllib3
 
         from urllib3.exceptions import HTTPError  # 60 ms, once for all requests
 
-        secret = self._memory.get(wanted.secret) if isinstance(wanted.secret, Declared) else wanted.secret
-        form = {"grant_type": "client_credentials", "client_id": wanted.client_id, "client_secret": secret}
-        form |= {} if wanted.scope is None else {"scope": wanted.scope}
-        form |= {} if wanted.audience is None else {"audience": wanted.audience}
+        from ._http.pools import Pools
+        from ._http.request import send
+
+        form = {"grant_type": "client_credentials", "client_id": request.client_id, "client_secret": secret}
+        form |= {} if request.scope is None else {"scope": request.scope}
+        form |= {} if request.audience is None else {"audience": request.audience}
         headers = {"Content-Type": "application/x-www-form-urlencoded", "Accept": "application/json"}
         try:
-            response = self._pools().call(
+            response = send(
+                self._env._parts[Pools],
                 "POST",
-                wanted.url,
+                request.url,
                 body=urlencode(form).encode(),
                 headers=headers,
                 retry="unsafe",  # a token too many does no harm
@@ -185,15 +213,15 @@ class Tokens:
             )
         except HTTPError as error:
             failure: FetchError = NetworkError(
-                f"token of {wanted.client_id!r}: no answer from {wanted.host} ({type(error).__name__}). "
+                f"token of {request.client_id!r}: no answer from {request.host} ({type(error).__name__}). "
                 "Check the network and token_url.",
-                **_about(wanted),
+                **_error_context(request),
             )
             raise failure from error
-        return _entry(response, wanted)
+        return _entry(response, request)
 
 
-def _entry(response: BaseHTTPResponse, wanted: Wanted) -> Entry:
+def _entry(response: BaseHTTPResponse, request: TokenRequest) -> Entry:
     try:
         answer = json.loads(response.data)
     except (ValueError, RecursionError):
@@ -201,7 +229,7 @@ def _entry(response: BaseHTTPResponse, wanted: Wanted) -> Entry:
     answer = answer if isinstance(answer, dict) else {}
     value, lasts_s = answer.get("access_token"), answer.get("expires_in", _UNSAID_S)
     if response.status != _OK:
-        raise _refusal(response, answer, wanted)
+        raise _refusal(response, answer, request)
     try:
         lifetime_s = float(lasts_s) - _EARLY_S  # some servers send it as a string
     except (TypeError, ValueError):
@@ -209,14 +237,14 @@ def _entry(response: BaseHTTPResponse, wanted: Wanted) -> Entry:
     good = isinstance(value, str) and value.isascii() and value.isprintable() and bool(value)
     if not good or lifetime_s != lifetime_s:  # noqa: PLR0124 - NaN
         raise ServiceError(
-            f"token of {wanted.client_id!r}: what {wanted.host} answered is no token. Check token_url.",
+            f"token of {request.client_id!r}: what {request.host} answered is no token. Check token_url.",
             status=response.status,
-            **_about(wanted),
+            **_error_context(request),
         )
     return Entry(value, lifetime_s=max(0.0, lifetime_s))
 
 
-def _refusal(response: BaseHTTPResponse, answer: dict[str, Any], wanted: Wanted) -> FetchError:
+def _refusal(response: BaseHTTPResponse, answer: dict[str, Any], request: TokenRequest) -> FetchError:
     code = answer.get("error")
     # RFC 6749, section 5.2; anything else may quote the request.
     code = code if isinstance(code, str) and code.isascii() and code.replace("_", "").isalnum() else None
@@ -228,13 +256,13 @@ def _refusal(response: BaseHTTPResponse, answer: dict[str, Any], wanted: Wanted)
     elif response.status >= _SERVER_FAULT:
         kind = ServiceError
     return kind(
-        f"token of {wanted.client_id!r}: {wanted.host} answered {response.status} {code or 'without an error code'}. "
+        f"token of {request.client_id!r}: {request.host} answered {response.status} {code or 'without an error code'}. "
         "Check client_id, client_secret, scope and audience.",
         code=code,
         status=response.status,
-        **_about(wanted),
+        **_error_context(request),
     )
 
 
-def _about(wanted: Wanted) -> dict[str, Any]:
-    return {"service": "oauth", "operation": "token", "name": wanted.client_id}
+def _error_context(request: TokenRequest) -> dict[str, Any]:
+    return {"service": "oauth", "operation": "token", "name": request.client_id}

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ._current import use_environment
-from ._environment import Environment
+from ._environment import Environment, use_environment
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -5,226 +5,439 @@ from __future__ import annotations
 import gc
 import sys
 import threading
+from contextlib import suppress
 from functools import update_wrapper
 
-from ._factory import BUILD, CHECK, KEEP
-from ._flights import Flights
+from ._clock import age_s
+from ._diagnostics import checked_function, close_coroutine, function_name, is_awaitable, seconds, warn
+from ._environment import part
+from ._event_loop import in_loop
+from ._single_flight import SingleFlight
+from ._values import PATH, Declared, Values
+from ._values.rotation import Rotations
+from .exceptions import ConfigurationError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Hashable
-    from typing import Any
+    from collections.abc import Callable, Coroutine, Hashable, Sequence
+    from typing import Any, TypeVar, overload
 
-    from ._budget import Budget
     from ._clock import Clock, Instant
-    from ._factory import Factory
-    from ._memory import Memory
+    from ._environment import Environment
+
+    R = TypeVar("R")
+
+KEEP, CHECK, BUILD = "keep", "check", "build"
+
+_CLOSE_S = 1.0  # what a coroutine may take to close what is probably dead
+
+if TYPE_CHECKING:
+
+    @overload
+    def singleton(
+        factory: Callable[[], R],
+        /,
+        *,
+        check: Callable[[Any], object] | None = None,
+        check_after: float = 0.0,
+        max_age: float | None = None,
+        close: Callable[[Any], object] | None = None,
+        depends_on: Declared | Sequence[Declared] = (),
+    ) -> Callable[[], R]: ...
+    @overload
+    def singleton(
+        *,
+        check: Callable[[Any], object] | None = None,
+        check_after: float = 0.0,
+        max_age: float | None = None,
+        close: Callable[[Any], object] | None = None,
+        depends_on: Declared | Sequence[Declared] = (),
+    ) -> Callable[[Callable[[], R]], Callable[[], R]]: ...
 
 
-class Held:
+def singleton(
+    factory: Any = None,
+    /,
+    *,
+    check: Callable[[Any], object] | None = None,
+    check_after: float = 0.0,
+    max_age: float | None = None,
+    close: Callable[[Any], object] | None = None,
+    depends_on: Declared | Sequence[Declared] = (),
+) -> Any:
+    """Build a thing once per environment, keep it alive: ``@singleton``, or ``@singleton(...)`` with options.
+
+    For a database connection, an engine, a client of any kind. The first call builds it, in one thread or task while
+    the others wait; later calls return the same object. Whether it is still good is looked at when it is first used in
+    an invocation, so that what died while the environment was frozen is replaced before it is needed. That takes
+    `handler` on the function: nothing else tells invocations apart.
+
+    Args:
+        factory: a function or a coroutine function without arguments. What it raises passes unchanged, and the next
+            call tries again. What a coroutine function builds belongs to the event loop it was built in.
+        check: called with the instance. It fails if it raises or returns False; then the old instance is closed and a
+            new one built. Nothing limits how long it may take, unless it is a coroutine: that gets half of the
+            remaining time. None: built anew after 60 s of idleness.
+        check_after: seconds of idleness after which `check` is called, frozen time included; 0: in each invocation.
+            Idleness counts from the first use in the last invocation that used it.
+        max_age: seconds after which it is built anew, frozen time included; None: never for that reason.
+        close: called with an old instance, whatever it raises is dropped. None: its own ``close()``, if it has one, or
+            ``aclose()`` of what a coroutine function has built.
+        depends_on: `secret` or `parameter` declarations, one or a list. Built anew at the next call when memory has
+            another version of one: after its ttl, or after `retry_on_rotation` has fetched it.
+
+    Returns:
+        A function without arguments that returns the instance, with the type that the factory has. It can be
+        preloaded, unless it is a coroutine function.
+
+    Raises:
+        ConfigurationError: an option is wrong, or `factory` is a class or yields. At a call: the factory returned a
+            coroutine, or asks for its own instance.
+        LambdakitError: at a call, a value of `depends_on` could not be fetched and nothing has been built yet; or
+            another thread takes longer to build than this invocation lasts (`DeadlineExceededError`).
+
+    Call it where the instance is needed, and keep only the function. Threads share the instance, so it has to be
+    thread-safe itself. An instance is closed before a SnapStart snapshot and built anew after it; a forked child builds
+    its own and leaves its parent's alone. Thread-safe. Since 0.1.
+    """
+
+    def decorate(factory: Any) -> Any:
+        options = {"check": check, "check_after": check_after, "max_age": max_age, "close": close}
+        return _wrap(Factory(factory, depends_on=depends_on, **options))
+
+    return decorate if factory is None else decorate(factory)
+
+
+class Factory:
+    """One factory, which belongs to no environment; what it builds does.
+
+    The coroutine functions here wait for nothing unless the factory is one itself.
+
+    Args:
+        fn: without arguments, a function or a coroutine function.
+        check: gets an instance; fails by raising, or by returning False.
+        check_after: seconds of idleness after which `check` is due.
+        max_age: seconds, None for no limit.
+        close: gets an instance; None: the instance's own ``close()``, or ``aclose()`` of what a coroutine built.
+        depends_on: a declared value, or a list of them.
+    """
+
+    __slots__ = ("_check_after_s", "_close", "_max_age_s", "check", "depends_on", "fn", "is_async", "name")
+
+    def __init__(self, fn: Any, *, check: Any, check_after: Any, max_age: Any, close: Any, depends_on: Any) -> None:
+        self.is_async = checked_function("singleton", fn)
+        for option, given in (("check", check), ("close", close)):
+            if not (given is None or callable(given)):
+                raise ConfigurationError(
+                    f"{option}={given!r:.80}: give a function of what the factory returns, or None"
+                )
+            if given is not None and checked_function(f"singleton: {option}", given) and not self.is_async:
+                raise ConfigurationError(f"{option}: a coroutine function needs a factory that is one, `async def`")
+        if seconds("check_after", check_after) and check is None:
+            raise ConfigurationError(f"check_after={check_after!r}: there is nothing to do then; give check= too")
+        self.fn: Any = fn
+        self.name = function_name(fn)
+        self.check = check
+        self.depends_on = _declarations(depends_on)
+        self._check_after_s = check_after
+        self._max_age_s = None if max_age is None else seconds("max_age", max_age)
+        self._close = close
+
+    def due(self, built: Instant, used: Instant, now: Instant, max_idle_s: float) -> str:
+        """What is to be done with an instance at its first use in an invocation: keep it, check it, build anew.
+
+        `max_idle_s` is for how long it may be idle where there is no check.
+        """
+        if self._max_age_s is not None and age_s(built, now) >= self._max_age_s:
+            return BUILD
+        idle_s = age_s(used, now)
+        if self.check is None:
+            return BUILD if idle_s >= max_idle_s else KEEP
+        return CHECK if idle_s >= self._check_after_s else KEEP
+
+    async def build(self) -> Any:
+        """What the factory returns."""
+        value = self.fn()
+        if self.is_async:
+            return await value
+        if close_coroutine(value):
+            raise ConfigurationError(
+                f"singleton: {self.name} returned a coroutine, which can be awaited once; make it `async def`"
+            )
+        return value
+
+    async def passes(self, value: Any, within_s: float | None) -> bool:
+        """Whether the check says that `value` is alive. One that hangs says that it is not, where it is awaited."""
+        try:
+            answer = self.check(value)
+            if self.is_async and is_awaitable(answer):
+                import asyncio  # loaded by whoever runs the loop
+
+                answer = await asyncio.wait_for(answer, within_s)
+        except ConfigurationError:  # such as a check that asks for the instance instead of taking it
+            raise
+        except Exception:  # noqa: BLE001 - whatever it is: a new one is built, or the factory says what is wrong
+            return False
+        if close_coroutine(answer):
+            raise ConfigurationError(
+                f"singleton: the check of {self.name} returned a coroutine, which nobody awaits: a connection of "
+                "asyncio's needs an `async def` factory"
+            )
+        return answer is not False
+
+    async def close(self, value: Any) -> None:
+        """Close `value`, as far as it lets itself be closed."""
+        with suppress(Exception):
+            answer = self._closing(value)
+            if self.is_async and is_awaitable(answer):
+                import asyncio
+
+                await asyncio.wait_for(answer, _CLOSE_S)
+            else:
+                close_coroutine(answer)
+
+    def _closing(self, value: Any) -> Any:
+        if self._close is not None:
+            return self._close(value)
+        own = getattr(value, "aclose", None) if self.is_async else None
+        own = own or getattr(value, "close", None)
+        return None if own is None else own()
+
+
+def _declarations(given: Any) -> tuple[Declared, ...]:
+    several = tuple(given) if isinstance(given, (list, tuple)) else () if given is None else (given,)
+    for one in several:
+        if not isinstance(one, Declared) or one.kind == PATH:
+            raise ConfigurationError(
+                f"depends_on={one!r:.80}: give lambdakit.secret(name), lambdakit.parameter(name), or a list of them"
+            )
+    return several
+
+
+class Instance:
     """What was built, and when it was looked at."""
 
-    __slots__ = ("built", "epoch", "factory", "loop", "used", "value", "versions")
+    __slots__ = ("built", "checked_in_invocation", "factory", "loop", "used", "value", "versions")
 
     def __init__(
-        self, factory: Factory, loop: Any, value: Any, *, versions: tuple[Any, ...], built: Instant, epoch: int
+        self, factory: Factory, loop: Any, value: Any, *, versions: tuple[Any, ...], built: Instant, invocation: int
     ) -> None:
         self.factory = factory
         self.loop = loop  # the event loop that it belongs to, if a coroutine built it
         self.value = value
         self.versions = versions  # of what it was built from, by key
         self.built = self.used = built
-        self.epoch = epoch
+        self.checked_in_invocation = invocation
 
 
 class Singletons:
     """The instances of an environment.
 
     Thread-safe. No lock is held while something is built, checked or closed, and a hit takes none and reads no clock:
-    what was looked at in this invocation is good until its end, unless what it was built from changes.
+    what was checked in this invocation is good until its end, unless what it was built from changes.
 
     Args:
-        clock: both clocks.
-        budget: seconds that I/O may take now.
-        memory: where the values are that instances depend on.
-        epoch: a number that changes with each invocation.
-        max_idle_s: after how long without a use what has no check is built anew.
+        env: the owner, whose invocations and pings are counted.
+        values: what instances depend on.
+        rotations: which version a value has.
     """
 
-    __slots__ = ("_budget", "_clock", "_epoch", "_flights", "_held", "_lock", "_max_idle_s", "_memory")
+    __slots__ = ("_builds", "_clock", "_env", "_instances", "_lock", "_rotations", "_values")
 
-    def __init__(
-        self, *, clock: Clock, budget: Budget, memory: Memory, epoch: Callable[[], int], max_idle_s: float
-    ) -> None:
-        self._clock = clock
-        self._budget = budget
-        self._memory = memory
-        self._epoch = epoch
-        self._max_idle_s = max_idle_s
+    def __init__(self, env: Environment, *, values: Values, rotations: Rotations) -> None:
+        self._env = env
+        self._clock: Clock = env.clock
+        self._values = values
+        self._rotations = rotations
         self._start()
+
+    @classmethod
+    def of(cls, env: Environment) -> Singletons:
+        """Those of an environment."""
+        return cls(env, values=env._parts[Values], rotations=env._parts[Rotations])
 
     def _start(self) -> None:
         self._lock = threading.Lock()
-        self._flights = Flights(self._lock)
-        self._held: dict[Hashable, Held] = {}  # in the order of building
+        self._builds = SingleFlight(self._lock)
+        self._instances: dict[Hashable, Instance] = {}  # in the order of building
 
     def get(self, factory: Factory) -> Any:
         """The instance of a factory."""
-        held = self._held.get(factory)
-        if held is None or held.epoch != self._epoch() or (held.versions and self._changed(held)):
-            held = self._flights.run(
+        instance = self._instances.get(factory)
+        if instance is None or not self._is_checked(instance):
+            instance = self._builds.run(
                 factory,
-                lambda: _finished(self._ready(factory, factory, None)),
-                settled=self._standing,
-                settle=self._keep,
-                remaining=self._budget,
+                lambda: _run_without_waiting(self._check_or_build(factory, factory, None)),
+                lookup=self._lookup,
+                store=self._store,
+                remaining=self._env._budget,
             )
-        return held.value
+        return instance.value
 
     async def get_async(self, factory: Factory) -> Any:
         """The instance of a coroutine function, one for each event loop: in another it could not be used."""
         loop = sys.modules["asyncio"].get_running_loop()
         key = (factory, loop)
-        held = self._held.get(key)
-        if held is None or held.epoch != self._epoch() or (held.versions and self._changed(held)):
-            held = await self._flights.run_async(
+        instance = self._instances.get(key)
+        if instance is None or not self._is_checked(instance):
+            instance = await self._builds.run_async(
                 key,
-                lambda: self._ready(key, factory, loop),
-                settled=self._standing,
-                settle=self._keep,
-                remaining=self._budget,
+                lambda: self._check_or_build(key, factory, loop),
+                lookup=self._lookup,
+                store=self._store,
+                remaining=self._env._budget,
             )
-            if isinstance(held, Exception):
-                raise held
-        return held.value
+            if isinstance(instance, Exception):
+                raise instance
+        return instance.value
 
-    def _changed(self, held: Held) -> bool:
+    def _invocation(self) -> int:
+        """A number that changes with each invocation."""
+        return self._env.invocations + self._env.pings
+
+    def _is_checked(self, instance: Instance) -> bool:
+        """Whether it is good for this invocation."""
+        return instance.checked_in_invocation == self._invocation() and not self._has_changed(instance)
+
+    def _has_changed(self, instance: Instance) -> bool:
         """Whether memory has another version of what it was built from. One that is not known has not changed."""
-        for key, version in held.versions:
-            entry = self._memory.cache.latest(key)
+        for key, version in instance.versions:
+            entry = self._values.cache.latest(key)
             if entry is not None and entry.version is not None and entry.version != version:
                 return True
         return False
 
-    def _standing(self, key: Hashable) -> Held | None:
-        held = self._held.get(key)
-        return None if held is None or held.epoch != self._epoch() or self._changed(held) else held
+    def _lookup(self, key: Hashable) -> Instance | None:
+        instance = self._instances.get(key)
+        return instance if instance is not None and self._is_checked(instance) else None
 
-    async def _ready(self, key: Hashable, factory: Factory, loop: Any) -> Held:
-        """What is held, if it is good for this invocation, or a new one.
+    async def _check_or_build(self, key: Hashable, factory: Factory, loop: Any) -> Instance:
+        """The instance, if it is good for this invocation, or a new one.
 
         Nothing in it waits unless the factory is a coroutine function: for others it is run to its end in one step.
         """
-        epoch, held = self._epoch(), self._held.get(key)
-        self._look(factory, needed=held is None)
+        invocation, instance = self._invocation(), self._instances.get(key)
+        self._fetch_dependencies(factory, needed=instance is None)
         now = self._clock.now()
-        if held is not None:
-            due = self.due(held, now)
-            if due == KEEP or (due == CHECK and await self._passes(held)):
-                held.used, held.epoch = now, epoch
-                return held
+        if instance is not None:
+            due = self.due(instance, now)
+            if due == KEEP or (due == CHECK and await self._passes(instance)):
+                instance.used, instance.checked_in_invocation = now, invocation
+                return instance
             # Closed first: a server that allows few connections would refuse the new one.
-            for old in self._release(lambda one: one is held):
+            for old in self._release(lambda one: one is instance):
                 await factory.close(old.value)
         self._release(lambda one: one.loop is not None and one.loop.is_closed())  # nothing can close these any more
-        versions = self._versions(factory)
+        before = self._versions(factory)
         value = await factory.build()
-        read = {**self._versions(factory), **versions}  # what was not in memory before is what the factory has fetched
-        return Held(factory, loop, value, versions=tuple(read.items()), built=now, epoch=epoch)
+        versions = {**self._versions(factory), **before}  # what was not in memory before, the factory has fetched
+        return Instance(factory, loop, value, versions=tuple(versions.items()), built=now, invocation=invocation)
 
-    def _look(self, factory: Factory, *, needed: bool) -> None:
+    def _fetch_dependencies(self, factory: Factory, *, needed: bool) -> None:
         """Have the values that it depends on fetched, where their ttl has passed."""
         for declared in factory.depends_on:
             try:
-                self._memory.get(declared)
+                self._values.get(declared)
             except Exception:
                 if needed:
                     raise
 
-    async def _passes(self, held: Held) -> bool:
-        half_s = self._budget.half_s()  # the other half is for a new one
-        with self._budget.within(half_s):
-            return await held.factory.passes(held.value, half_s)
+    async def _passes(self, instance: Instance) -> bool:
+        budget = self._env._budget
+        half_s = budget.half_s()  # the other half is for a new one
+        with budget.within(half_s):
+            return await instance.factory.passes(instance.value, half_s)
 
     def _versions(self, factory: Factory) -> dict[Any, str]:
-        versions: dict[Any, str] = {}
-        if factory.depends_on:
-            known = self._memory.rotations.versions(self._memory.keys(factory.depends_on))
-            versions = {key: version for key, version in known.items() if version is not None}
-        return versions
+        keys = [self._values.key(declared) for declared in factory.depends_on]
+        known = self._rotations.versions(keys) if keys else {}
+        return {key: version for key, version in known.items() if version is not None}
 
-    def _keep(self, key: Hashable, held: Held) -> None:
-        self._held[key] = held  # one that was kept keeps its place; one that was built anew has been released
+    def _store(self, key: Hashable, instance: Instance) -> None:
+        self._instances[key] = instance  # one that was kept keeps its place; one that was built anew has been released
 
-    def _release(self, matches: Callable[[Held], bool]) -> list[Held]:
+    def _release(self, matches: Callable[[Instance], bool]) -> list[Instance]:
         """No longer hold what `matches`; in the order of building."""
         with self._lock:
-            released = {key: held for key, held in self._held.items() if matches(held)}
+            released = {key: instance for key, instance in self._instances.items() if matches(instance)}
             for key in released:
-                del self._held[key]
+                del self._instances[key]
         return [*released.values()]
 
-    def due(self, held: Held, now: Instant) -> str:
+    def due(self, instance: Instance, now: Instant) -> str:
         """What is to be done with an instance now: KEEP it, CHECK it, BUILD a new one."""
-        if self._changed(held):
+        if self._has_changed(instance):
             return BUILD
-        return held.factory.due(held.built, held.used, now, self._max_idle_s)
+        return instance.factory.due(instance.built, instance.used, now, self._env.settings.max_unused_s)
 
-    def held(self) -> list[Held]:
+    def instances(self) -> list[Instance]:
         """What there is, in the order of building."""
-        return [*self._held.values()]
+        return [*self._instances.values()]
 
-    def drop_idle(self, now: Instant) -> None:
-        """Nothing: what is idle is looked at when it is used, and costs nothing where it is not."""
+    def on_ping(self, now: Instant, within_s: float) -> None:  # noqa: ARG002 - what every hook is given
+        """Do now what the first use in an invocation would do: check an instance, or build a new one.
+
+        What would be kept as it is, is left alone: it has to go on counting as idle. Failures are logged.
+        """
+        budget = self._env._budget
+        for instance in self.instances():
+            left_s = budget()
+            if left_s is not None and left_s <= 0.0:
+                return
+            if instance.versions or self.due(instance, now) != KEEP:
+                self._renew_instance(instance)
+
+    def _renew_instance(self, instance: Instance) -> None:
+        factory, loop = instance.factory, instance.loop
+        try:
+            if loop is None:
+                self.get(factory)
+            elif not loop.is_closed() and not in_loop():
+                loop.run_until_complete(self._env._budget.bound(self.get_async(factory)))
+        except Exception as error:  # noqa: BLE001 - a user's factory raises whatever it likes
+            warn("ping: %s could not be built anew (%s)", factory.name, type(error).__name__)
 
     def close(self) -> None:
         """Close everything, what was built last first, quietly. What is being built now is not kept."""
         with self._lock:
-            self._flights.outdate(lambda _: True)
-        for held in reversed(self._release(lambda _: True)):
-            closing = held.factory.close(held.value)
-            if held.loop is None:
-                _finished(closing)
+            self._builds.invalidate(lambda _: True)
+        for instance in reversed(self._release(lambda _: True)):
+            closing = instance.factory.close(instance.value)
+            if instance.loop is None:
+                _run_without_waiting(closing)
             else:
-                _run_in(held.loop, closing)
+                _run_in(instance.loop, closing)
 
-    def abandon(self) -> None:
-        """In a forked child: start empty, and never run a destructor of the parent's instances.
+    def after_fork_in_child(self) -> bool:
+        """Never run a destructor of the parent's instances; the child builds its own.
 
         libpq's, for one, says goodbye to the server, over the socket that the parent goes on with. The end of the
         interpreter runs destructors, too: hence something that nothing outside refers to and that is never collected.
         """
-        inherited: list[Any] = [*self._held.values()]
+        inherited: list[Any] = [*self._instances.values()]
         inherited.append(inherited)
         gc.freeze()
         self._start()
-
-    def __len__(self) -> int:
-        """How many there are."""
-        return len(self._held)
-
-    def __bool__(self) -> bool:
-        """True also while there are none."""
-        return True
+        return False
 
     def __repr__(self) -> str:
         """The names of the factories."""
-        return f"<Singletons {' '.join(held.factory.name for held in [*self._held.values()]) or 'none'}>"
+        return f"<Singletons {' '.join(instance.factory.name for instance in self.instances()) or 'none'}>"
 
 
-def bind(factory: Factory, singletons: Callable[[], Singletons]) -> Any:
-    """The function that builds only where nothing is held; `singletons` finds those of the environment at each call."""
+def _wrap(factory: Factory) -> Any:
+    """The function that builds only where there is no instance; it finds the environment at each call."""
 
     def wrapper() -> Any:
-        return singletons().get(factory)
+        return part(Singletons).get(factory)
 
     async def async_wrapper() -> Any:
-        return await singletons().get_async(factory)
+        return await part(Singletons).get_async(factory)
 
     return update_wrapper(async_wrapper if factory.is_async else wrapper, factory.fn)
 
 
-def _finished(work: Coroutine[Any, Any, Any]) -> Any:
+def _run_without_waiting(work: Coroutine[Any, Any, Any]) -> Any:
     """What a coroutine that never waits returns."""
     try:
         work.send(None)

@@ -14,7 +14,7 @@ from .exceptions import ConfigurationError, LambdakitError, MissingDependencyErr
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-WRONG, FAILED, INTERRUPTED = 2, 1, 130
+FAILED, WRONG_ARGUMENT, INTERRUPTED = 1, 2, 130
 
 _EPILOG = """examples:
   lambdakit bench app.handler --task-root src --event event.json
@@ -29,7 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command.
 
     Args:
-        arguments: of the command line; None: this process's own.
+        arguments: of the command line; None: those of this process.
 
     Returns:
         The exit code: 0, 1 if the function to measure failed, 2 if an argument is wrong or a package is missing,
@@ -38,48 +38,48 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Raises:
         SystemExit: the command line cannot be parsed (with code 2), or asks for help or the version.
     """
-    options = _parser().parse_args(arguments)
+    parsed = _parser().parse_args(arguments)
     try:
-        return _bench(options)
+        return _bench(parsed)
     except KeyboardInterrupt:
-        return _ended("interrupted; everything that was started has ended", INTERRUPTED)
+        return _failed("interrupted; everything that was started has ended", INTERRUPTED)
     except (ConfigurationError, MissingDependencyError) as error:
-        return _ended(str(error), WRONG)
+        return _failed(str(error), WRONG_ARGUMENT)
     except (LambdakitError, OSError) as error:
-        return _ended(str(error), FAILED)
+        return _failed(str(error), FAILED)
 
 
-def _ended(message: str, code: int) -> int:
+def _failed(message: str, code: int) -> int:
     sys.stderr.write(f"lambdakit: {message}\n")
     return code
 
 
-def _bench(given: argparse.Namespace) -> int:
+def _bench(arguments: argparse.Namespace) -> int:
     from ._bench.options import checked
 
-    file: Path | None = given.json
+    file: Path | None = arguments.json
     if file is not None and not file.absolute().parent.is_dir():
         raise ConfigurationError(f"--json {file} is not allowed; allowed: a file in a directory that exists")
     options = checked(
-        given.handler,
-        event=given.event,
-        cold=given.cold,
-        warm=given.warm,
-        memory=given.memory,
-        against=given.against,
-        env=given.env,
-        task_root=given.task_root,
-        against_task_root=given.against_task_root,
-        timeout=given.timeout,
-        python=given.python,
+        arguments.handler,
+        event=arguments.event,
+        cold=arguments.cold,
+        warm=arguments.warm,
+        memory=arguments.memory,
+        against=arguments.against,
+        env=arguments.env,
+        task_root=arguments.task_root,
+        against_task_root=arguments.against_task_root,
+        timeout=arguments.timeout,
+        python=arguments.python,
     )
     from ._bench.run import run
     from ._bench.show import show
 
-    content = run(options)
-    if file is not None:  # first: whoever closes the terminal has the figures all the same
-        file.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-    show(content, sys.stdout)
+    document = run(options)
+    if file is not None:  # first, so that it is there even if the terminal is closed
+        file.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+    show(document, sys.stdout)
     return 0
 
 
@@ -107,11 +107,11 @@ def _parser() -> argparse.ArgumentParser:
         metavar="NAME=VALUE",
         action="append",
         default=[],
-        help="a variable; NAME alone: with this shell's value",
+        help="an environment variable; NAME alone takes this shell's value",
     )
-    add("--task-root", metavar="DIR", default=".", help="where the code is (default: this directory)")
-    add("--against-task-root", metavar="DIR", help="where the code of --against is (default: the same)")
+    add("--task-root", metavar="DIR", default=".", help="the directory with the code (default: this one)")
+    add("--against-task-root", metavar="DIR", help="the directory with the code of --against (default: the same)")
     add("--timeout", metavar="S", default="30", help="time-out of an invocation in seconds (default: 30)")
     add("--python", metavar="FILE", default=sys.executable, help="the interpreter of the function (default: this one)")
-    add("--json", metavar="FILE", type=Path, help="where all figures go")
+    add("--json", metavar="FILE", type=Path, help="the file that all figures are written to")
     return parser

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ._current import environment
+from ._environment import part
 from .exceptions import ConfigurationError
 
 TYPE_CHECKING = False
@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     import httpx
     import requests
     from urllib3 import BaseHTTPResponse, PoolManager
+
+    from ._environment import Environment
 
     class Options(TypedDict, total=False):
         """The keyword arguments of `request`."""
@@ -42,6 +44,14 @@ __all__ = [
     "request",
     "requests_session",
 ]
+
+
+def warm_imports(env: Environment) -> None:
+    """What a first request needs, with the certificates that it trusts: for INIT, see `_warm_imports`."""
+    from ._http.pools import Pools
+
+    __import__("lambdakit._http.request")
+    env._parts[Pools].contexts.context()
 
 
 def request(method: str, url: str, **options: Unpack[Options]) -> BaseHTTPResponse:
@@ -85,7 +95,10 @@ def request(method: str, url: str, **options: Unpack[Options]) -> BaseHTTPRespon
 
     Proxies that environment variables name are not used. Resolving a host name is not bounded. Thread-safe. Since 0.1.
     """
-    return environment().pools.call(method, url, **options)  # 60 ms with urllib3, at the first request
+    from ._http.pools import Pools  # 60 ms with urllib3, at the first request; in INIT, see `warm_imports`
+    from ._http.request import send
+
+    return send(part(Pools), method, url, **options)
 
 
 def get(url: str, **options: Unpack[Options]) -> BaseHTTPResponse:
@@ -127,7 +140,9 @@ def pool() -> PoolManager:
 
     It stays the same object until the environment ends. Thread-safe. Since 0.1.
     """
-    return environment().pools.manager()
+    from ._http.pools import Pools
+
+    return part(Pools).manager()
 
 
 def requests_session() -> requests.Session:
@@ -141,15 +156,9 @@ def requests_session() -> requests.Session:
 
     The same object each time. Since 0.1.
     """
-    pools = environment().pools
+    from ._http.requests_session import RequestsSession  # 60 ms on top of urllib3: requests
 
-    def make() -> Any:
-        from ._http_requests import Front  # 60 ms on top of urllib3: requests
-
-        return Front(pools)
-
-    session: requests.Session = pools.front("requests", make).session
-    return session
+    return part(RequestsSession).session
 
 
 def httpx_client(**options: Any) -> httpx.Client:
@@ -166,7 +175,9 @@ def httpx_client(**options: Any) -> httpx.Client:
 
     `DeadlineExceededError` where the invocation ends a request, else the errors of httpx. Thread-safe. Since 0.1.
     """
-    client: httpx.Client = _httpx("httpx").client(options)
+    from ._http.httpx_clients import HttpxClients  # 90 ms: httpx
+
+    client: httpx.Client = part(HttpxClients).client(options)
     return client
 
 
@@ -175,19 +186,10 @@ def httpx_async_client(**options: Any) -> httpx.AsyncClient:
 
     For asyncio. Since 0.1.
     """
-    client: httpx.AsyncClient = _httpx("httpx-async").client(options)
+    from ._http.httpx_clients import HttpxAsyncClients  # as above
+
+    client: httpx.AsyncClient = part(HttpxAsyncClients).client(options)
     return client
-
-
-def _httpx(name: str) -> Any:
-    pools = environment().pools
-
-    def make() -> Any:
-        from ._http_httpx import AsyncFront, Front  # 90 ms: httpx
-
-        return (Front if name == "httpx" else AsyncFront)(pools)
-
-    return pools.front(name, make)
 
 
 class _Origin:
@@ -198,7 +200,9 @@ class _Origin:
         self.__qualname__ = self._shown = f"lambdakit.http.origin({shown!r})"  # what `preload` calls it in messages
 
     def __call__(self) -> None:
-        environment().pools.open(self._url)
+        from ._http.pools import Pools
+
+        part(Pools).open(self._url)
 
     def __repr__(self) -> str:
         return self._shown

@@ -3,10 +3,7 @@
 import json
 import socket
 import threading
-import time
 from typing import Any, Self
-
-from lambdakit.testing import FakeContext
 
 
 def aws_json(status: int, body: Any, **headers: str) -> bytes:
@@ -15,17 +12,6 @@ def aws_json(status: int, body: Any, **headers: str) -> bytes:
     head = {"Content-Type": "application/x-amz-json-1.1", "x-amzn-RequestId": "r-1", "Connection": "close", **headers}
     lines = [f"{name.replace('_', '-')}: {value}" for name, value in head.items()]
     return "\r\n".join([f"HTTP/1.1 {status} X", *lines, f"Content-Length: {len(payload)}", "", ""]).encode() + payload
-
-
-class RunningContext(FakeContext):
-    """A context whose time really passes."""
-
-    def __init__(self, *, remaining_s: float) -> None:
-        super().__init__(remaining_s=remaining_s)
-        self._end_s = time.monotonic() + remaining_s
-
-    def get_remaining_time_in_millis(self) -> int:
-        return max(0, int((self._end_s - time.monotonic()) * 1000))
 
 
 class Answering:

@@ -20,9 +20,9 @@ from botocore.utils import ContainerMetadataFetcher
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from lambdakit.backends.container import Request, ask, epoch_s, is_loopback
-from lambdakit.backends.credentials import CredentialProvider, from_environ
-from lambdakit.backends.signing import Credentials
+from lambdakit._aws.container import Request, ask, epoch_s, is_loopback
+from lambdakit._aws.credentials import CredentialProvider, from_environ
+from lambdakit._aws.signing import Credentials
 from lambdakit.exceptions import (
     AccessDeniedError,
     DeadlineExceededError,
@@ -82,7 +82,7 @@ class Endpoint:
 def provider(environ: dict[str, str], fetch: Any, clock: ManualClock | None = None) -> CredentialProvider:
     """A provider on a clock that sleeping moves."""
     clock = clock or ManualClock(wall_s=WALL_S)
-    return CredentialProvider(environ, clock=clock, fetch=fetch, sleep=clock.tick)
+    return CredentialProvider(environ, clock=clock, fetch=fetch)
 
 
 def ours(environ: dict[str, str], fetch: Any = None, clock: ManualClock | None = None) -> Outcome:
@@ -478,7 +478,7 @@ def test_no_attempt_outlasts_the_callers_time(timeout_s: float | None, timeouts:
 
 
 def test_without_time_the_kept_ones_are_still_served() -> None:
-    """No time is needed for what is at hand, also when it is due; and a later call with time renews it."""
+    """No time is needed for what is cached, also when it is due; and a later call with time renews it."""
     clock, endpoint = ManualClock(wall_s=WALL_S), Endpoint(answer(1000), answer(5000))
     subject = provider(ON_LOOPBACK, endpoint, clock)
     first = subject.get()

@@ -18,7 +18,7 @@ from botocore.utils import ensure_boolean, is_valid_endpoint_url
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from lambdakit.backends.endpoints import Endpoint, endpoint, split_url
+from lambdakit._aws.endpoints import Endpoint, endpoint, split_url
 from lambdakit.exceptions import ConfigurationError
 
 if TYPE_CHECKING:

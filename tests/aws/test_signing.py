@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import os
+import sys
 import urllib.parse
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +18,7 @@ from botocore.utils import percent_encode_sequence
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from lambdakit.backends.signing import Credentials, Signer, query_string, quote
+from lambdakit._aws.signing import Credentials, Signer, query_string, quote
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -301,6 +302,14 @@ def test_kept_keys_are_reused_and_bounded() -> None:
     assert repr(signer) == "Signer(keys=16)"
     assert sign(region="one-more") == sign(signer=signer, region="one-more")
     assert repr(signer) == "Signer(keys=1)"
+
+
+def test_a_python_without_openssl_signs_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By hashlib's own algorithms; a key longer than a block is hashed first, as RFC 2104 wants it."""
+    credentials = Credentials("AKID", "SECRET" * 20)
+    expected = sign(), sign(credentials=credentials)
+    monkeypatch.setitem(sys.modules, "_hashlib", None)
+    assert (sign(), sign(credentials=credentials)) == expected
 
 
 def test_forget_drops_the_derived_keys() -> None:

@@ -1,6 +1,5 @@
 """PostgreSQL: what dies between two invocations, or is rotated under a connection, is not the handler's trouble."""
 
-import asyncio
 import json
 import subprocess
 import sys
@@ -14,6 +13,7 @@ import sqlalchemy
 
 import lambdakit
 from lambdakit import Environment
+from lambdakit._snap_start import after_restore, before_snapshot
 from lambdakit.testing import FakeContext, ManualClock
 
 SECRET = "prod/db"
@@ -88,13 +88,13 @@ def test_a_connection_that_was_idle_for_a_minute(postgres: Any) -> None:
         env.close()
 
 
-def test_a_snapshot_has_no_connection(postgres: Any, database: Any, env: Environment) -> None:
+def test_a_snapshot_has_no_connection(postgres: Any, database: Any) -> None:
     """The server sees it close; after the restore there is another."""
     before = invoke(lambda: pid(database()))
     assert postgres.serves(before)
-    env.before_snapshot()
+    before_snapshot()
     assert postgres.serves()
-    env.after_restore()
+    after_restore()
     after = invoke(lambda: pid(database()))
     assert after != before
     assert postgres.serves(after)
@@ -108,22 +108,19 @@ def test_an_async_connection(postgres: Any, env: Environment) -> None:
         return await psycopg.AsyncConnection.connect(postgres.dsn("first"), autocommit=True)
 
     async def work() -> int:
-        invocation = env.begin(FakeContext(remaining_s=60))
         cursor = await (await database()).execute("select pg_backend_pid()")
         row = await cursor.fetchone()
-        env.end(invocation)
         assert row is not None
         return int(row[0])
 
-    with asyncio.Runner() as runner:
-        before = runner.run(work())
-        assert runner.run(work()) == before
-        postgres.terminate()
-        after = runner.run(work())
-        assert after != before
-        assert postgres.serves(after)
-        env.close()
-        assert postgres.serves()
+    before = invoke(work)
+    assert invoke(work) == before
+    postgres.terminate()
+    after = invoke(work)
+    assert after != before
+    assert postgres.serves(after)
+    env.close()
+    assert postgres.serves()
 
 
 # --- rotation
@@ -144,7 +141,7 @@ def rotate(aws: Any, postgres: Any) -> Iterator[Callable[[str], None]]:
 
 
 @pytest.mark.parametrize("cut", [False, True])
-def test_a_password_that_is_rotated_under_a_connection(cut: bool, rotate: Any, postgres: Any, env: Environment) -> None:
+def test_a_password_that_is_rotated_under_a_connection(cut: bool, rotate: Any, postgres: Any) -> None:
     """Healed within the invocation that notices, without an error to the caller; memory has the old password."""
 
     @lambdakit.singleton(check=lambda connection: connection.execute("select 1"), depends_on=lambdakit.secret(SECRET))
@@ -171,7 +168,7 @@ def test_a_password_that_is_rotated_under_a_connection(cut: bool, rotate: Any, p
     assert postgres.serves(after)
 
 
-def test_a_password_that_is_rotated_under_an_engine(rotate: Any, postgres: Any, env: Environment) -> None:
+def test_a_password_that_is_rotated_under_an_engine(rotate: Any, postgres: Any) -> None:
     """SQLAlchemy connects when it is used, with the password that the engine was made with: it is made anew."""
 
     @lambdakit.singleton(depends_on=lambdakit.secret(SECRET), close=sqlalchemy.Engine.dispose)
@@ -212,7 +209,7 @@ def ping(engine: sqlalchemy.Engine) -> None:
 
 
 @pytest.mark.parametrize("death", ["terminate", "restart"])
-def test_an_engine_with_a_pool_of_one(death: str, postgres: Any, env: Environment) -> None:
+def test_an_engine_with_a_pool_of_one(death: str, postgres: Any) -> None:
     """Checked once in an invocation, and made anew if its connection died; 64 threads take turns."""
     url = make_engine(postgres, "first").url
 

@@ -1,6 +1,5 @@
 """Redis: what dies between two invocations, or is rotated under a client, is not the handler's trouble."""
 
-import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -32,7 +31,7 @@ def connect(server: Any, **options: Any) -> redis.Redis:
 
 
 @pytest.mark.parametrize("death", ["kill", "restart"])
-def test_a_connection_that_died_between_two_invocations(death: str, redis_server: Any, env: Environment) -> None:
+def test_a_connection_that_died_between_two_invocations(death: str, redis_server: Any) -> None:
     """The next one works, with another client. One that nobody looks after, beside it, fails."""
     cache = lambdakit.singleton(lambda: connect(redis_server), check=lambda client: client.ping())
     with connect(redis_server) as control:
@@ -47,7 +46,7 @@ def test_a_connection_that_died_between_two_invocations(death: str, redis_server
                 control.ping()
 
 
-def test_a_client_with_a_pool_and_retries(redis_server: Any, env: Environment) -> None:
+def test_a_client_with_a_pool_and_retries(redis_server: Any) -> None:
     """As the client comes, with time-outs: it works after a restart of the server, too."""
 
     @lambdakit.singleton(check=lambda client: client.ping())
@@ -59,7 +58,7 @@ def test_a_client_with_a_pool_and_retries(redis_server: Any, env: Environment) -
         redis_server.restart()
 
 
-def test_64_threads_share_a_client(redis_server: Any, env: Environment) -> None:
+def test_64_threads_share_a_client(redis_server: Any) -> None:
     """redis-py's are thread-safe."""
     cache = lambdakit.singleton(lambda: connect(redis_server), check=lambda client: client.ping())
 
@@ -81,25 +80,21 @@ def test_an_async_client(redis_server: Any, env: Environment) -> None:
         )
 
     async def work() -> tuple[int, bool]:
-        invocation = env.begin(FakeContext(remaining_s=60))
         client = await cache()
-        answered = await client.ping()
-        env.end(invocation)
-        return id(client), answered
+        return id(client), await client.ping()
 
-    with asyncio.Runner() as runner:
-        before = runner.run(work())
-        assert runner.run(work()) == before
-        redis_server.restart()
-        after = runner.run(work())
-        assert after[1]
-        assert after != before
-        env.close()
-        assert redis_server.serves(0)
+    before = invoke(work)
+    assert invoke(work) == before
+    redis_server.restart()
+    after = invoke(work)
+    assert after[1]
+    assert after != before
+    env.close()
+    assert redis_server.serves(0)
 
 
 @pytest.mark.parametrize("cut", [False, True])
-def test_a_password_that_is_rotated_under_a_client(cut: bool, aws: Any, redis_server: Any, env: Environment) -> None:
+def test_a_password_that_is_rotated_under_a_client(cut: bool, aws: Any, redis_server: Any) -> None:
     """Healed within the invocation that notices, without an error to the caller."""
     manager = aws.client("secretsmanager")
     manager.create_secret(Name=SECRET, SecretString="first")

@@ -8,7 +8,6 @@ import socket
 import ssl
 import struct
 import threading
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,7 +15,6 @@ from typing import Any, NamedTuple
 import trustme
 
 from faults import OK, PATIENCE_S
-from lambdakit.testing import FakeContext, ManualClock
 
 KINDS = ("fin", "rst", "closed", "silent", "restart", "certificate")
 Answer = Callable[[bytes, bytes], bytes | None]
@@ -51,34 +49,6 @@ def _context(authority: trustme.CA) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority.issue_cert("127.0.0.1", "::1", "localhost").configure_cert(context)
     return context
-
-
-class RunningClock(ManualClock):
-    """A clock that runs, and that a test moves on top of that."""
-
-    def __init__(self) -> None:
-        super().__init__(chance=0.5)
-        self.slept: list[float] = []
-        self._made_s = time.monotonic()
-
-    def now(self) -> tuple[float, float]:
-        run_s = time.monotonic() - self._made_s
-        return self.wall_s + run_s, self.monotonic_s + run_s
-
-    def sleep(self, seconds: float) -> None:
-        self.slept.append(seconds)
-        super().sleep(seconds)
-
-
-class RunningContext(FakeContext):
-    """A context whose time passes."""
-
-    def __init__(self, *, remaining_s: float) -> None:
-        super().__init__(remaining_s=remaining_s)
-        self._end_s = time.monotonic() + remaining_s
-
-    def get_remaining_time_in_millis(self) -> int:
-        return max(0, int((self._end_s - time.monotonic()) * 1000))
 
 
 class _Connection:

@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import boto3
 from botocore.config import Config
 
+from lambdakit.lab._report import Report, parse_report
+
 if TYPE_CHECKING:
     from lambdakit.lab import Lab
 
@@ -112,10 +114,12 @@ class Reply(NamedTuple):
     version: str
     log: str
 
-    def report(self, name: str) -> str | None:
-        """One entry of the REPORT line, or None if it is not there."""
-        line = next(line for line in self.log.splitlines() if line.startswith("REPORT "))
-        return dict(part.split(": ", 1) for part in line.strip().split("\t")).get(name)
+    @property
+    def report(self) -> Report:
+        """The REPORT line, in figures."""
+        report = parse_report(self.log)
+        assert report is not None
+        return report
 
 
 Invoke = Callable[..., Reply]
@@ -185,8 +189,11 @@ def memory_has(pid: int, text: bytes) -> bool:
 
 
 def process_state(pid: int) -> str:
-    """The kernel's letter for a process: R, S, T (stopped), Z; empty if there is none."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()[0]
-    except (FileNotFoundError, ProcessLookupError):
-        return ""
+    """The kernel's letter for a process: R, S, T (all its threads are stopped), Z; empty if there is none."""
+    states = []
+    for stat in [Path(f"/proc/{pid}/stat"), *Path(f"/proc/{pid}/task").glob("*/stat")]:
+        try:
+            states.append(stat.read_text(encoding="ascii").rpartition(")")[2].split()[0])
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+    return next((state for state in states if state != "T"), "T") if states else ""

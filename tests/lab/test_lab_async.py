@@ -114,7 +114,7 @@ def test_an_error_reaches_the_caller_as_it_is(function: Function, invoke: Invoke
         assert reply.error == "Unhandled"
         assert (reply.value["errorType"], reply.value["errorMessage"]) == ("LookupError", "nothing there")
         assert 'raise LookupError("nothing there")' in reply.value["stackTrace"][-1]
-    assert reply.report("Init Duration") is None
+    assert reply.report.init_ms is None
 
 
 def test_leaving_the_process_is_what_it_is_in_a_function(function: Function, invoke: Invoke) -> None:

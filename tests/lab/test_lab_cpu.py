@@ -13,7 +13,7 @@ import pytest
 from lab_parts import Invoke, client_of, eventually, process_state
 from lambdakit.exceptions import ConfigurationError
 from lambdakit.lab import Lab
-from lambdakit.lab._cpu import Cpu
+from lambdakit.lab._host.cpu import Cpu
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 
@@ -118,7 +118,7 @@ def test_cgroup_v2_is_told_in_its_own_words(tmp_path: Path) -> None:
     """The controller is enabled, cpu.max has quota and period; what is left in the cgroup is killed with it."""
     told: list[str] = []
     root = version_2(tmp_path / "cgroup")
-    cpu = Cpu("cgroup-v2", prefix="lab", tell=told.append, root=root)
+    cpu = Cpu("cgroup-v2", prefix="lab", notify=told.append, root=root)
     share = cpu.share(0.5)
     directory = root / "lab-1"
     assert (root / "cgroup.subtree_control").read_text(encoding="ascii") == "+cpu"
@@ -140,13 +140,13 @@ def test_a_method_that_does_not_work_here_is_refused(method: str, tmp_path: Path
     root = version_2(tmp_path / "cgroup", controllers="memory")
     (root / "cpu").mkdir()
     with pytest.raises(ConfigurationError, match=f"^cpu_method='{method}' does not work here"):
-        Cpu(method, prefix="lab", tell=print, root=root)
-    assert Cpu("auto", prefix="lab", tell=print, root=root).method == "duty-cycle"
+        Cpu(method, prefix="lab", notify=print, root=root)
+    assert Cpu("auto", prefix="lab", notify=print, root=root).method == "duty-cycle"
 
 
 def test_a_duty_cycle_of_one_core_or_more_is_no_limit() -> None:
     """Stopping cannot tell one core from several, so nothing is stopped."""
-    cpu = Cpu("duty-cycle", prefix="lab", tell=print)
+    cpu = Cpu("duty-cycle", prefix="lab", notify=print)
     shares: list[Any] = [cpu.share(cores) for cores in (0.9, 1.0)]
-    assert [type(share).__name__ for share in shares] == ["DutyCycleShare", "FullCpu"]
+    assert [type(share).__name__ for share in shares] == ["DutyCycleShare", "Share"]
     cpu.close()

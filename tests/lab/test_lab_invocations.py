@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import signal
 import sys
@@ -27,11 +28,11 @@ def test_the_first_invocation_reports_a_true_init_duration_and_the_second_none(d
     assert (first.value, second.value) == ({"a": 1}, {"a": 2})
     lines = [line.split(" ")[0] for line in first.log.splitlines() if line]
     assert lines == ["START", "END", "REPORT"]
-    init_ms, duration_ms = (float((first.report(k) or "").removesuffix(" ms")) for k in ("Init Duration", "Duration"))
+    init_ms, duration_ms = first.report.init_ms or 0.0, first.report.duration_ms
     assert init_ms > 5.0  # an interpreter does not start in less
-    assert first.report("Billed Duration") == f"{-int(-(init_ms + duration_ms) // 1)} ms"
-    assert second.report("Init Duration") is None
-    assert (first.report("Memory Size"), first.report("Status")) == ("1769 MB", None)
+    assert first.report.billed_ms == math.ceil(init_ms + duration_ms)
+    assert second.report.init_ms is None
+    assert (first.report.memory_size_mb, first.report.status) == (1769, None)
 
 
 @linux
@@ -39,7 +40,7 @@ def test_the_memory_of_an_invocation_is_measured_for_itself(deploy: Deploy, invo
     """A peak belongs to the invocation that had it; the next one begins anew."""
     name = deploy("app.large")
     sizes = [5_000_000, 1, 1]
-    peaks = [int((invoke(name, size).report("Max Memory Used") or "").removesuffix(" MB")) for size in sizes]
+    peaks = [(invoke(name, size).report.max_memory_mb or 0.0) for size in sizes]
     assert peaks[0] > peaks[2] + 4
 
 
@@ -137,11 +138,11 @@ def test_a_time_out_ends_the_environment(deploy: Deploy, invoke: Invoke, lab: La
     )
     assert "about to sleep\n" in reply.log
     assert f"Z {request_id} Task timed out after 0.25 seconds\n" in reply.log
-    assert reply.report("Status") == "timeout"
-    assert 250 <= float((reply.report("Duration") or "").removesuffix(" ms")) < 1000
-    assert reply.report("Max Memory Used") is not None or sys.platform != "linux"
+    assert reply.report.status == "timeout"
+    assert 250 <= reply.report.duration_ms < 1000
+    assert reply.report.max_memory_mb is not None or sys.platform != "linux"
     assert lab.environments(name) == []
-    assert invoke(name, 0).report("Init Duration") is not None
+    assert invoke(name, 0).report.init_ms is not None
 
 
 EXITS = {
@@ -162,9 +163,9 @@ def test_a_process_that_ends_by_itself_is_an_exit_error(case: str, deploy: Deplo
     said = f"Runtime exited with error: {reason}" if reason else "Runtime exited without providing a reason"
     message = f"RequestId: {reply.log.split()[2]} Error: {said}"
     assert (reply.error, reply.value) == ("Unhandled", {"errorType": "Runtime.ExitError", "errorMessage": message})
-    assert (reply.report("Status"), reply.report("Error Type")) == ("error", "Runtime.ExitError")
+    assert (reply.report.status, reply.report.error_type) == ("error", "Runtime.ExitError")
     assert ("last words" in reply.log) == (handler == "app.leave")
-    assert invoke(name, event).report("Init Duration") is not None
+    assert invoke(name, event).report.init_ms is not None
 
 
 def test_an_exception_leaves_the_environment_alive(deploy: Deploy, invoke: Invoke) -> None:
@@ -174,8 +175,8 @@ def test_an_exception_leaves_the_environment_alive(deploy: Deploy, invoke: Invok
     assert first.error == "Unhandled"
     assert (first.value["errorType"], first.value["errorMessage"]) == ("LookupError", "nothing there")
     assert "[ERROR] LookupError: nothing there" in first.log
-    assert (first.report("Status"), first.report("Error Type")) == ("error", "LookupError")
-    assert second.report("Init Duration") is None
+    assert (first.report.status, first.report.error_type) == ("error", "LookupError")
+    assert second.report.init_ms is None
 
 
 BROKEN = {
@@ -197,7 +198,7 @@ def test_a_failed_init_is_the_answer_as_the_client_posted_it(
     assert reply.value["requestId"] == ""
     assert f"Phase: init\tStatus: error\tError Type: {BROKEN[module]}" in reply.log
     assert f"[ERROR] {BROKEN[module]}" in reply.log
-    assert reply.report("Error Type") == BROKEN[module]
+    assert reply.report.error_type == BROKEN[module]
     assert lab.environments(name) == []
 
 
@@ -215,8 +216,8 @@ def test_a_slow_init_is_done_again_inside_the_invocation(deploy: Deploy, invoke:
     reply = invoke(name)
     assert (reply.error, reply.value) == (None, "at last")
     assert "Phase: init\tStatus: timeout" in reply.log
-    assert reply.report("Init Duration") is None
-    assert invoke(name).report("Init Duration") is None
+    assert reply.report.init_ms is None
+    assert invoke(name).report.init_ms is None
 
 
 def test_an_init_that_is_too_slow_twice_is_a_time_out(deploy: Deploy, invoke: Invoke, lab: Lab) -> None:
@@ -226,7 +227,7 @@ def test_an_init_that_is_too_slow_twice_is_a_time_out(deploy: Deploy, invoke: In
     assert (reply.error, reply.value["errorType"]) == ("Unhandled", "Sandbox.Timedout")
     assert "Phase: init\tStatus: timeout" in reply.log
     assert "Phase: invoke\tStatus: timeout" in reply.log
-    assert reply.report("Status") == "timeout"
+    assert reply.report.status == "timeout"
     assert lab.environments(name) == []
 
 
@@ -239,7 +240,7 @@ def test_a_response_of_six_megabytes_arrives_and_a_larger_one_does_not(
     reply = invoke(name, 6_291_555)
     assert (reply.error, reply.value["errorType"]) == ("Unhandled", "Function.ResponseSizeTooLarge")
     assert "Http response code: 413" in reply.log
-    assert reply.report("Error Type") == "Function.ResponseSizeTooLarge"
+    assert reply.report.error_type == "Function.ResponseSizeTooLarge"
     assert lab.environments(name) == []
 
 
@@ -335,7 +336,7 @@ def test_retire_makes_the_next_invocation_cold(deploy: Deploy, invoke: Invoke, l
         assert lab.environments(name) == []
         again = pool.submit(invoke, name, {"port": port})
         release(arrivals(1))
-        assert again.result().report("Init Duration") is not None
+        assert again.result().report.init_ms is not None
     lab.retire(name)
     assert lab.environments(name) == []
 
@@ -358,7 +359,7 @@ def test_provisioned_environments_are_ready_before_the_first_invocation(
     reply = invoke(name, Qualifier="live")
     assert reply.value["environ"]["AWS_LAMBDA_INITIALIZATION_TYPE"] == "provisioned-concurrency"
     assert reply.value["pid"] in {record.pid for record in records}
-    assert (reply.report("Init Duration"), reply.version) == (None, "1")
+    assert (reply.report.init_ms, reply.version) == (None, "1")
 
 
 def test_an_event_invocation_is_accepted_and_run(deploy: Deploy, client: Any, lab: Lab) -> None:

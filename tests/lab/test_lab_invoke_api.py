@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from http.client import HTTPConnection
@@ -140,6 +141,20 @@ def test_what_cannot_be_run_is_refused_as_lambda_refuses_it(case: str, client: A
     assert (answer["ResponseMetadata"]["HTTPStatusCode"], answer["Error"]["Code"]) == (status, code)
     assert answer["Error"]["Message"].startswith(message)
     assert answer.get("Type", "User") == "User"  # the model knows no ValidationException, so botocore drops the rest
+
+
+@pytest.mark.parametrize("name", ["a b", "a:b:c", "a:", "arn:aws:s3:::bucket"])
+def test_what_is_not_a_name_of_a_function_is_refused(name: str, client: Any) -> None:
+    """Lambda's own pattern decides."""
+    with pytest.raises(ClientError, match=f"ValidationException.*Value '{re.escape(name)}' at 'functionName' failed"):
+        client.invoke(FunctionName=name)
+
+
+def test_an_arn_is_read_as_it_was_written(client: Any) -> None:
+    """Its partition, region, account, name and qualifier are those of the error."""
+    arn = "arn:aws-us-gov:lambda:us-gov-west-1:123456789012:function:f:$LATEST"
+    with pytest.raises(ClientError, match=f"ResourceNotFoundException.*Function not found: {re.escape(arn)}$"):
+        client.invoke(FunctionName=arn)
 
 
 def test_payloads_at_the_limits_arrive(deploy: Deploy, client: Any) -> None:

@@ -115,7 +115,7 @@ def test_one_environment_runs_as_many_invocations_at_once_as_it_has_workers(
         replies = all_at_once(invoke, name, 3)
         pids = {reply.value for reply in replies}
         assert len(pids) == 3
-        assert [(r.report("Init Duration"), r.report("Restore Duration")) for r in replies] == [(None, None)] * 3
+        assert [(r.report.init_ms, r.report.restore_ms) for r in replies] == [(None, None)] * 3
     after = only(lab, name)
     assert (after.pid, after.state, after.invocations) == (record.pid, "idle", 6)
     assert record.pid not in pids
@@ -189,8 +189,8 @@ def test_a_worker_that_ends_is_an_error_and_is_not_replaced(
     both = {reply.value for reply in all_at_once(invoke, name, 2)}
     reply = invoke(name, {"port": 0, "leave": True})
     assert (reply.error, reply.value["errorType"]) == ("Unhandled", "Runtime.ExitError")
-    assert reply.report("Error Type") == "Runtime.ExitError"
-    assert sys.platform != "linux" or float((reply.report("Duration") or "").removesuffix(" ms")) < 400
+    assert reply.report.error_type == "Runtime.ExitError"
+    assert sys.platform != "linux" or reply.report.duration_ms < 400
     left = only(lab, name)
     with meeting() as (port, arrivals), ThreadPoolExecutor(1) as pool:
         busy = pool.submit(invoke, name, {"port": port})
@@ -247,7 +247,7 @@ def test_a_time_out_ends_nothing(managed: Deploy, invoke: Invoke, client: Any, l
     written = tmp_path / "written"
     reply = invoke(name, {"sleep": 1.0, "write": str(written)})
     assert (reply.error, reply.value["errorType"]) == ("Unhandled", "Sandbox.Timedout")
-    assert reply.report("Status") == "timeout"
+    assert reply.report.status == "timeout"
     record = only(lab, name)
     assert record.state == "busy"
     with pytest.raises(client.exceptions.TooManyRequestsException):
@@ -346,5 +346,5 @@ def test_workers_may_change_their_connections(managed: Deploy, invoke: Invoke) -
         for _ in range(2):
             replies = [pool.submit(invoke, name, pause) for pause in (0.7, 0.1)]
             done = [reply.result() for reply in replies]
-            assert [(reply.value[1], reply.report("Status")) for reply in done] == [(1, None)] * 2
+            assert [(reply.value[1], reply.report.status) for reply in done] == [(1, None)] * 2
             assert len({reply.value[0] for reply in done}) == 2

@@ -1,6 +1,5 @@
 """The cache against a model of what its documentation says, through any history."""
 
-import gc
 import json
 import logging
 import sys
@@ -47,7 +46,7 @@ class Model:
         self.counts: dict[str, Counter[str]] = defaultdict(Counter)
         self.warnings: list[str] = []
 
-    def get(self, answers: dict[Any, Any], start: Any, end: Any, luck: float, **reader: Any) -> dict[Any, Any]:
+    def get(self, answers: dict[Any, Any], start: Any, end: Any, random: float, **reader: Any) -> dict[Any, Any]:
         """The value or the class of the error of each key; `answers` are what the backend would say."""
         outcomes, wanted = {}, []
         for key in answers:
@@ -62,7 +61,7 @@ class Model:
             answers = dict.fromkeys(wanted, DeadlineExceededError)  # nothing begins, nothing is counted
         else:
             for key in wanted:
-                self.fetched(key, answers[key], start, end, luck)
+                self.fetched(key, answers[key], start, end, random)
         for key in wanted:
             kept, spared = self.kept.get(key), answers[key] in TRANSIENT and not reader["forced"]
             if spared and kept and fresh(kept, end, reader):
@@ -73,16 +72,16 @@ class Model:
                 outcomes[key] = answers[key]
         return outcomes
 
-    def fetched(self, key: Any, answer: Any, start: Any, end: Any, luck: float) -> None:
+    def fetched(self, key: Any, answer: Any, start: Any, end: Any, random: float) -> None:
         self.counts[called(key)].update(fetches=1, errors=int(not isinstance(answer, str)))
         kept = self.kept.get(key)
         if isinstance(answer, str):
             self.forget(key)
             if len(self.kept) == MOST:
                 self.forget(min(self.kept, key=lambda key: self.kept[key].used[1]))
-            self.kept[key] = Kept(answer, start, 1.0 - 0.1 * luck)
+            self.kept[key] = Kept(answer, start, 1.0 - 0.1 * random)
         elif kept and answer in TRANSIENT:
-            kept.failed, kept.wait_s = end, min(30.0, 2.0 ** min(kept.failures, 9) * (1.0 + 0.25 * luck))
+            kept.failed, kept.wait_s = end, min(30.0, 2.0 ** min(kept.failures, 9) * (1.0 + 0.25 * random))
             kept.failures += 1
 
     def serve(self, key: Any, now: Any) -> str:
@@ -186,7 +185,7 @@ FORMS: list[tuple[dict[str, Any], Any]] = [
     ({"transform": len}, len),
 ]
 ONE_IN_TEN = st.integers(0, 9).map(lambda number: number == 0)
-LUCK = st.sampled_from([0.0, 0.5, 0.999])
+RANDOM = st.sampled_from([0.0, 0.5, 0.999])
 READERS = st.fixed_dictionaries(
     {
         "ttl": st.sampled_from([None, None, 0, 5, 60.0, float("inf")]),
@@ -201,9 +200,9 @@ READERS = st.fixed_dictionaries(
 class CacheMachine(RuleBasedStateMachine):
     """Readers, clocks, failures, rotations, and everything that forgets."""
 
-    @initialize(luck=LUCK)
-    def begin(self, luck: float) -> None:
-        self.clock = ManualClock(chance=luck)
+    @initialize(random=RANDOM)
+    def begin(self, random: float) -> None:
+        self.clock = ManualClock(chance=random)
         self.backend = Flaky(self.clock, NAMES)
         self.rotations = 0
         for kind, names in NAMES.items():
@@ -212,12 +211,10 @@ class CacheMachine(RuleBasedStateMachine):
         settings = Settings(region=REGION, max_entries=MOST)
         self.env = Environment(settings=settings, clock=self.clock, backend=self.backend)
         self.model = Model()
-        gc.freeze()  # each snapshot collects garbage, and there is much here that is none
         self.heard = Warnings()
         logging.getLogger("lambdakit").addHandler(self.heard)
 
     def teardown(self) -> None:
-        gc.unfreeze()
         logging.getLogger("lambdakit").removeHandler(self.heard)
 
     def _compare(
@@ -239,14 +236,13 @@ class CacheMachine(RuleBasedStateMachine):
         counted = self.model.fetches()
         start = self.clock.now()
         with lambdakit.use_environment(self.env):
-            invocation = self.env.begin(FakeContext(remaining_s=0.2 if late else 900.0))
-            outcomes = read(ttl=ttl, stale_ttl=stale_ttl, region=region)
-            self.env.end(invocation)
+            handler = lambdakit.handler(lambda event, context: read(ttl=ttl, stale_ttl=stale_ttl, region=region))
+            outcomes = handler({}, FakeContext(remaining_s=0.2 if late else 900.0))
         expected = self.model.get(
             {key: self.backend.answer(key[1]) for key in keys},
             start,
             self.clock.now(),
-            self.clock.luck,
+            self.clock.random_value,
             ttl=300.0 if ttl is None else ttl,
             stale_ttl=3600.0 if stale_ttl is None else stale_ttl,
             late=late,
@@ -296,9 +292,9 @@ class CacheMachine(RuleBasedStateMachine):
     def set_the_wall_clock_back(self, seconds: float) -> None:
         self.clock.set_wall(self.clock.wall_s - seconds)
 
-    @rule(luck=LUCK)
-    def draw(self, luck: float) -> None:
-        self.clock.luck = luck
+    @rule(random=RANDOM)
+    def draw(self, random: float) -> None:
+        self.clock.random_value = random
 
     @rule(which=ONE_NAME, error=st.sampled_from(TRANSIENT + PERMANENT))
     def fail(self, which: Any, error: type[Exception]) -> None:
@@ -333,14 +329,14 @@ class CacheMachine(RuleBasedStateMachine):
 
     @rule(seconds=SECONDS)
     def snapshot_and_restore(self, seconds: float) -> None:
-        self.env.before_snapshot()
+        self.env._renew()
         self.clock.suspend(seconds)
-        self.env.after_restore()
+        self.env._become_another()
         self.model.clear()
 
     @rule()
     def fork(self) -> None:
-        self.env.after_fork()
+        self.env._after_fork_in_child()
         self.model.kept.clear()
         self.model.counts.clear()
 
@@ -371,7 +367,7 @@ TestCacheMachine = CacheMachine.TestCase
 def test_a_wall_clock_that_catches_up_during_a_fetch_that_fails() -> None:
     """The value that was no longer fresh is so again by then: it is served, and not as a stale one."""
     state = CacheMachine()
-    state.begin(luck=0.0)
+    state.begin(random=0.0)
     reader = {"ttl": None, "stale_ttl": None, "region": None, "late": False, "takes_s": 0.0}
     try:
         state.get(which=("parameter", "/b"), form=({}, str), forced=True, reader=reader)

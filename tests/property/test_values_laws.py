@@ -19,8 +19,8 @@ from hypothesis import strategies as st
 
 import lambdakit
 from lambdakit import Environment, Settings
+from lambdakit._cache import Entries, Entry
 from lambdakit._clock import Clock, Instant
-from lambdakit._entries import Entries, Entry
 from lambdakit.exceptions import AccessDeniedError, ConfigurationError
 from lambdakit.testing import ManualClock, MemoryBackend
 
@@ -270,39 +270,31 @@ def test_at_most_one_fetch_per_key_is_in_flight_under_64_threads(ttl_s: float) -
     names = ["a", "b", "c"]
 
     def read(number: int) -> None:
-        values, name = env.memory.values, names[number % 3]
+        name = names[number % 3]
         if number % 7 == 0:
-            got = env.memory.batches.get_secrets(
-                names, transform=None, ttl=ttl_s, stale_ttl=None, region=None, on_error="raise"
-            )
-            assert got == {name: name for name in names}
+            assert lambdakit.get_secrets(names, ttl=ttl_s) == {name: name for name in names}
         elif number % 11 == 0:
-            got = env.memory.batches.get_parameters(
-                names[::-1], transform=None, ttl=ttl_s, stale_ttl=None, decrypt=True, region=None, on_error="raise"
-            )
-            assert got == {name: name for name in names}
+            assert lambdakit.get_parameters(names[::-1], ttl=ttl_s) == {name: name for name in names}
         elif number % 2:
-            forced = number % 101 == 0
-            assert values.get_secret(name, None, None, ttl_s, None, None, None, None, forced) == name
+            assert lambdakit.get_secret(name, ttl=ttl_s, force_fetch=number % 101 == 0) == name
         else:
-            assert values.get_parameter(name, None, None, ttl_s, None, True, None, False) == name
+            assert lambdakit.get_parameter(name, ttl=ttl_s) == name
         if number % 503 == 0:
-            values.invalidate(name)
+            lambdakit.invalidate(name)
 
     def reader() -> None:
         ready.wait(PATIENCE_S)
         for number in numbers:
             read(number)
 
-    with quick_switches(), ThreadPoolExecutor(THREADS) as pool:
+    with lambdakit.use_environment(env), quick_switches(), ThreadPoolExecutor(THREADS) as pool:
         for done in [pool.submit(reader) for _ in range(THREADS)]:
             done.result(PATIENCE_S)
-    assert backend.most == 1
-    with lambdakit.use_environment(env):
         stats = lambdakit.stats()
+    assert backend.most == 1
     assert stats["fetches"] == backend.fetched.total() == sum(counts["fetches"] for counts in stats["keys"].values())
     assert stats["waits"] > 0
-    assert len(env.memory.cache) <= 6
+    assert stats["entries"] <= 6
 
 
 def test_a_cold_key_costs_64_threads_one_call() -> None:
@@ -314,11 +306,9 @@ def test_a_cold_key_costs_64_threads_one_call() -> None:
     def read(number: int) -> Any:
         ready.wait(PATIENCE_S)
         with_others = ["a", f"other {number}"]
-        return env.memory.batches.get_secrets(
-            with_others if number % 2 else ["a"], transform=None, ttl=None, stale_ttl=None, region=None, on_error="omit"
-        )["a"]
+        return lambdakit.get_secrets(with_others if number % 2 else ["a"], on_error="omit")["a"]
 
-    with quick_switches(), ThreadPoolExecutor(THREADS) as pool:
+    with lambdakit.use_environment(env), quick_switches(), ThreadPoolExecutor(THREADS) as pool:
         assert [*pool.map(read, range(THREADS), timeout=PATIENCE_S)] == ["a"] * THREADS
     assert backend.fetched["secret", "a"] == 1
 
@@ -362,39 +352,48 @@ def test_at_most_one_fetch_per_key_is_in_flight_in_several_event_loops() -> None
 # --- bounds
 
 
-@given(
-    st.lists(st.tuples(st.sampled_from("abcdef"), st.integers(0, 60), st.booleans()), max_size=40),
-    st.integers(0, 4),
-    st.integers(0, 120),
+STEPS = st.tuples(
+    st.sampled_from("abcdef"),
+    st.sampled_from([0, 0, 20, 60]),
+    st.sampled_from(["store", "store", "store", "store late", "use", "use", "forget"]),
+    st.sampled_from([0.0, 1.0]),  # seconds before it: several steps may fall into one moment
 )
+
+
+@given(st.lists(STEPS, min_size=15, max_size=60), st.integers(0, 4), st.integers(0, 180))
 def test_entries_stay_within_both_bounds_and_the_least_used_go_first(
-    steps: list[tuple[str, int, bool]], max_entries: int, max_bytes: int
+    steps: list[tuple[str, int, str, float]], max_entries: int, max_bytes: int
 ) -> None:
-    """After every store; what goes is what was used longest ago, and no more of it than must."""
+    """After every store; what goes is what was used longest ago, and no more of it than must.
+
+    The model searches at each eviction. Of those used at the same moment the one stored first goes first.
+    """
     entries = Entries(max_entries=max_entries, max_bytes=max_bytes)
-    order: list[str] = []  # by last use
-    for moment, (key, size, is_read) in enumerate(steps):
-        now = (0.0, float(moment))
-        if is_read:
-            entry = entries.get(key)
+    model: dict[str, tuple[float, int, int]] = {}  # last use, number of the store, size
+    now_s = 10.0
+    for number, (key, size, step, passed_s) in enumerate(steps):
+        now_s += passed_s
+        entry = entries.get(key)
+        if step == "forget":
+            assert entries.pop(key) is entry
+            model.pop(key, None)
+        elif step == "use":
             if entry is not None:
-                entry.used = now
-                order.remove(key)
-                order.append(key)
-            continue
-        order = [other for other in order if other != key]
-        entry = Entry(key)
-        entry.size = size
-        entry.keep(now, 1.0)
-        sizes = {other: entries[other].size for other in order}
-        gone = [other for other, _ in entries.put(key, entry) if other != key]
-        if size <= max_bytes and max_entries:
-            expected = []
-            while len(order) >= max_entries or sum(sizes[other] for other in order) + size > max_bytes:
-                expected.append(order.pop(0))
-            assert gone == expected
-            order.append(key)
-        assert sorted(entries) == sorted(order)
+                entry.used_s = now_s
+                model[key] = (now_s, *model[key][1:])
+        else:
+            entry = Entry(key)
+            entry.size = size
+            used_s = now_s if step == "store" else now_s - 2.5  # as of when it was asked for
+            entry.stamp((0.0, used_s), 1.0)
+            expected = [key] if model.pop(key, None) else []
+            if size <= max_bytes and max_entries:
+                while len(model) >= max_entries or sum(size for _, _, size in model.values()) + size > max_bytes:
+                    expected.append(min(model, key=lambda key: model[key]))
+                    model.pop(expected[-1])
+                model[key] = used_s, number, size
+            assert [evicted for evicted, _ in entries.put(key, entry)] == expected
+        assert sorted(entries) == sorted(model)
         assert entries.size() == sum(entry.size for entry in entries.values()) <= max_bytes
         assert len(entries) <= max_entries
 
@@ -409,7 +408,7 @@ def test_values_are_bounded_by_number(stored: int, kept: int) -> None:
         for name in [*backend.secrets, "0"]:  # the first is read again
             clock.tick(1)
             lambdakit.get_secret(name)
-        assert len(env.memory.cache) == kept
+        assert lambdakit.stats()["entries"] == kept
         before = len(backend.calls)
         for name in [*backend.secrets][-2:]:
             lambdakit.get_secret(name)
@@ -436,7 +435,7 @@ def test_a_value_larger_than_the_bound_is_served_and_not_kept(more: int, kept: i
     env = env_with(backend, max_bytes=sys.getsizeof(value) - more)
     with lambdakit.use_environment(env):
         assert [lambdakit.get_secret("large") for _ in range(3)] == [value] * 3
-        assert len(env.memory.cache) == kept
+        assert lambdakit.stats()["entries"] == kept
         assert len(backend.calls) == (1 if kept else 3)
 
 
@@ -456,9 +455,9 @@ def test_a_secret_of_64_kb_is_fine() -> None:
 
 @example_settings(max_examples=20)
 @given(st.sampled_from([0.0, 0.4, 0.999]), st.floats(0.2, 0.9), st.booleans())
-def test_attempts_after_a_failure_are_further_and_further_apart(luck: float, step_s: float, frozen: bool) -> None:
+def test_attempts_after_a_failure_are_further_and_further_apart(random: float, step_s: float, frozen: bool) -> None:
     """1 s, 2, 4, 8, 16, 30, 30, each up to a quarter more and 30 at most, and stale values meanwhile."""
-    clock = ManualClock(wall_s=0.0, chance=luck)
+    clock = ManualClock(wall_s=0.0, chance=random)
     backend = MemoryBackend(secrets={"x": "old"})
     env = env_with(backend, clock=clock)
     attempts: list[float] = []
@@ -483,19 +482,19 @@ def test_attempts_after_a_failure_are_further_and_further_apart(luck: float, ste
         assert len(backend.calls) == 2  # it begins with a second again
     waits = [later - earlier for earlier, later in pairwise(attempts)]
     for wait, least in zip(waits, [1.0, 2.0, 4.0, 8.0, 16.0, 30.0, 30.0], strict=True):
-        most = min(30.0, least * (1.0 + 0.25 * luck))
+        most = min(30.0, least * (1.0 + 0.25 * random))
         assert most - 1e-6 <= wait <= most + step_s + 1e-6
 
 
 def test_environments_born_together_do_not_refresh_together() -> None:
     """Each draws once when it stores: up to a tenth of the ttl earlier, and all of one batch together."""
     ends = set()
-    for luck in (0.0, 0.25, 0.5, 0.75, 0.999):
-        clock = ManualClock(chance=luck)
+    for random in (0.0, 0.25, 0.5, 0.75, 0.999):
+        clock = ManualClock(chance=random)
         backend = MemoryBackend(secrets={"a": "1", "b": "2"})
         with lambdakit.use_environment(env_with(backend, clock=clock)):
             lambdakit.get_secrets(["a", "b"])
-            clock.luck = 0.5  # it is fixed by now
+            clock.random_value = 0.5  # it is fixed by now
             passed = 0
             while len(backend.calls) == 1:
                 clock.tick(1)
@@ -510,11 +509,11 @@ def test_environments_born_together_do_not_refresh_together() -> None:
 def test_what_was_fetched_together_is_refreshed_together() -> None:
     """With chance as it is: a batch expires as one, and costs one call again."""
 
-    class LuckyClock(ManualClock):
-        def chance(self) -> float:
-            return Clock.chance(self)
+    class RandomClock(ManualClock):
+        def random(self) -> float:
+            return Clock.random(self)
 
-    clock = LuckyClock()
+    clock = RandomClock()
     backend = MemoryBackend(parameters={f"/{number}": "v" for number in range(10)})
     with lambdakit.use_environment(env_with(backend, clock=clock)):
         for _ in range(301):
@@ -562,10 +561,9 @@ def test_an_error_of_preload_is_forgotten_with_the_value(forget: Callable[[], An
 
 def test_an_error_of_preload_is_not_raised_after_a_forced_fetch() -> None:
     """The value has come since, and an old error says nothing of a new one."""
-    env = preloaded(MemoryBackend())
-    with lambdakit.use_environment(env):
+    with lambdakit.use_environment(preloaded(MemoryBackend(secrets={"other": "o"}), max_entries=1)):
         assert lambdakit.get_secret("x", force_fetch=True) == "v"
-        env.memory.cache.invalidate(lambda _: True)
+        assert lambdakit.get_secret("other") == "o"  # for which the other has to go
         assert lambdakit.get_secret("x") == "v"
 
 

@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import Any, TypedDict, assert_type
 
 import lambdakit
+from lambdakit.backends import Backend, Secret
 from lambdakit.testing import FakeContext, ManualClock, MemoryBackend
 
 
@@ -308,6 +309,11 @@ backend = MemoryBackend(
     app_configs={"app/prod/flags": b"1"},
     items={("orders", "o-1"): {"id": "o-1", "tags": {"a"}}},
 )
+held: Backend = backend
+assert_type(held.get_secret("x", region=None, version_id=None, version_stage=None), Secret)
+lambdakit.Environment(backend=held)
+lambdakit.Environment(backend="direct")
+lambdakit.Environment(backend=5)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType] - no backend
 env = lambdakit.Environment(settings=lambdakit.Settings(region="r", ttl_s=60.0), clock=clock, backend=backend)
 with lambdakit.use_environment(env) as used:
     assert_type(used, lambdakit.Environment)

@@ -6,7 +6,7 @@ import math
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-from ... import stats
+from ...framework import stats
 from .. import palette, words
 from ..canvas import Sheet, log_ticks
 from .plot import Plot
@@ -41,14 +41,14 @@ def of_effect(effect: dict[str, Any]) -> list[Plot]:
         for kind, samples in panels.items()
         for side, values in samples.items()
     ]
-    said = "; ".join(f"{row[0]}, {row[1]}: median {row[4]} ms, p95 {row[5]} ms, p99 {row[6]} ms" for row in rows)
+    described = "; ".join(f"{row[0]}, {row[1]}: median {row[4]} ms, p95 {row[5]} ms, p99 {row[6]} ms" for row in rows)
     return [
         Plot(
             name=f"{effect['name']}-distribution",
             kind="distribution",
             effect=effect["name"],
             title="How long invocations take, cold and warm",
-            text=f"{said}.",
+            text=f"{described}.",
             note=f"A dot is one invocation; where there are more than {_DOTS}, it is one hundredth of them. "
             "The line is the median. The scales are logarithmic.",
             head=("side", "kind", "invocations", "least, ms", "median", "p95", "p99", "most"),
@@ -89,8 +89,8 @@ def draw(panels: Mapping[str, Mapping[str, Sequence[float]]], width: float) -> S
             heading = top + ground - scale.height - 8
             sheet.text(8, heading, side, weight="bold")
             middle, p95 = (stats.percentile(values, share) for share in (0.5, 0.95))
-            said = f"median {words.number(middle)} · p95 {words.amount(p95, 'ms')}"
-            sheet.text(width - 8, heading, said, palette.MUTED, ha="right")
+            described = f"median {words.number(middle)} · p95 {words.amount(p95, 'ms')}"
+            sheet.text(width - 8, heading, described, palette.MUTED, ha="right")
             axes.axhline(ground, color=palette.LINE.light, linewidth=1)
             axes.vlines(middle, ground - scale.height + 8, ground, color=palette.INK.light, linewidth=1.4, zorder=3)
             across, up = scale.places(values)

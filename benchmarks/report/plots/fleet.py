@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from ..palette import Colour
 
-_TITLE, _ROW, _WORDS, _AXIS = 30, 92, 38, 38  # pixels: of a size, a strategy, what is said of it, the axis
+_TITLE, _ROW, _WORDS, _AXIS = 30, 92, 38, 38  # pixels: of a size, a strategy, its words, the axis
 
 
 def of_effect(effect: dict[str, Any]) -> list[Plot]:
@@ -33,7 +33,7 @@ def of_effect(effect: dict[str, Any]) -> list[Plot]:
         )
         for curve in sorted(curves, key=lambda curve: curve["environments"])
     ]
-    said = "; ".join(
+    described = "; ".join(
         f"{many} environments, {strategy}: at most {most} calls per second, {share} throttled, all warm after {warm}"
         for many, strategy, most, share, warm in rows
     )
@@ -43,7 +43,7 @@ def of_effect(effect: dict[str, Any]) -> list[Plot]:
         kind="fleet",
         effect=effect["name"],
         title="Calls per second while a fleet starts",
-        text=f"{said}.",
+        text=f"{described}.",
         note="Simulated with measured costs of an environment. Dark: the calls that were throttled. All strategies at "
         "one size have the same scales.",
         draw=lambda width: draw_calls(curves, width),
@@ -53,7 +53,7 @@ def of_effect(effect: dict[str, Any]) -> list[Plot]:
         kind="fleet",
         effect=effect["name"],
         title="What a fleet's start does to the limits",
-        text=f"{said}.",
+        text=f"{described}.",
         note="The share of all calls that was throttled, and how long it took until each environment was warm.",
         head=head,
         rows=rows,

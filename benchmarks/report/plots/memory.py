@@ -33,8 +33,8 @@ _TABLE_ONLY = "USD per million, arm64"  # the same curve, a fifth lower
 
 def of_effect(effect: dict[str, Any]) -> list[Plot]:
     """Its curves, if it has been measured at several sizes."""
-    told: Sequence[dict[str, Any]] = effect.get("figures", {}).get("memory") or []
-    points = [{**point, "side": named(point["side"])} for point in told]
+    measured: Sequence[dict[str, Any]] = effect.get("figures", {}).get("memory") or []
+    points = [{**point, "side": named(point["side"])} for point in measured]
     shown = {title: read for title, read in _PANELS.items() if any(read(point) is not None for point in points)}
     if len({point["memory_mb"] for point in points}) < 2 or not shown:
         return []
@@ -43,7 +43,7 @@ def of_effect(effect: dict[str, Any]) -> list[Plot]:
         for point in sorted(points, key=lambda point: point["memory_mb"])
     ]
     titles = list(shown)
-    said = "; ".join(
+    described = "; ".join(
         f"{row[0]}, {row[1]}: " + ", ".join(f"{title} {cell}" for title, cell in zip(titles, row[2:], strict=True))
         for row in rows
     )
@@ -53,7 +53,7 @@ def of_effect(effect: dict[str, Any]) -> list[Plot]:
             kind="memory",
             effect=effect["name"],
             title="Time and cost by memory size",
-            text=f"{said}.",
+            text=f"{described}.",
             note="A function gets its share of the CPU by its memory size. Costs are those of a million warm "
             "invocations, requests included; on arm64 they are in the table. All scales are logarithmic.",
             head=("memory", "side", *titles),

@@ -44,28 +44,28 @@ def of_effect(effect: dict[str, Any]) -> list[Plot]:
 
 def _plot(name: str, kind: str, title: str, bars: Sequence[Bar]) -> Plot:
     rows = [bar.row for bar in bars]
-    said = [f"{bar.label} {bar.what}: {marked(bar.row)}, 95 % interval {words.interval(bar.row)}" for bar in bars]
+    described = [f"{bar.label} {bar.what}: {marked(bar.row)}, 95 % interval {words.interval(bar.row)}" for bar in bars]
     return Plot(
         name=name,
         kind=kind,
         title=title,
-        text="Without, divided by with lambdakit. " + "; ".join(text.strip() for text in said) + ".",
+        text="Without, divided by with lambdakit. " + "; ".join(text.strip() for text in described) + ".",
         note="What it costs without, divided by what it costs with lambdakit: to the right of 1 it costs less. "
         "The line through the end of a bar is the 95 % interval. The scale is logarithmic."
-        + (" Grey: no difference." if any(words.verdict(row) == words.SAME for row in rows) else "")
-        + (" Hatched: unstable, or a claim that did not hold." if any(map(_doubtful, rows)) else ""),
+        + (" Grey: no difference." if any(words.verdict(row) == words.NO_DIFFERENCE for row in rows) else "")
+        + (" Hatched: unstable, or a claim that did not hold." if any(map(_is_doubtful, rows)) else ""),
         draw=lambda width: draw(bars, width),
     )
 
 
 def marked(row: dict[str, Any]) -> str:
-    """Its ratio, with what has to be said of it."""
+    """Its ratio, with its marks."""
     marks = [] if words.held(row) else ["claim not held"]
     marks += ["unstable"] if words.unstable(row) else []
     return ", ".join(filter(None, [words.times(row["ratio"]), words.tendency(row), *marks]))
 
 
-def _doubtful(row: dict[str, Any]) -> bool:
+def _is_doubtful(row: dict[str, Any]) -> bool:
     return words.unstable(row) or not words.held(row)
 
 
@@ -114,7 +114,7 @@ def _bar(axes: Any, row: dict[str, Any], at: float) -> None:
     """From 1 to the ratio; hatched if it has to be taken with care, grey where there is no difference."""
     ratio, verdict = row["ratio"], words.verdict(row)
     colour = {words.LESS: palette.OURS, words.MORE: palette.WITHOUT}.get(verdict or "", palette.GREY).light
-    doubtful = _doubtful(row)
+    doubtful = _is_doubtful(row)
     axes.barh(
         at,
         abs(ratio - 1.0),
@@ -140,12 +140,12 @@ def _bar(axes: Any, row: dict[str, Any], at: float) -> None:
 
 
 def _result(sheet: Sheet, row: dict[str, Any], top: float) -> None:
-    """The ratio in bold, and what has to be said of it, at the right edge."""
+    """The ratio in bold, and its marks, at the right edge."""
     right = sheet.width - 8
     broken = [claim["text"] for claim in row["claims"] if not claim["held"]]
     if broken:
-        said = "claim not held" if sheet.narrow else f"not held: {words.claim(broken[0])}"
+        described = "claim not held" if sheet.narrow else f"not held: {words.claim(broken[0])}"
     else:
-        said = "unstable" if words.unstable(row) else words.tendency(row)
+        described = "unstable" if words.unstable(row) else words.tendency(row)
     sheet.text(right, top, words.times(row["ratio"]), weight="bold", ha="right", size=13)
-    sheet.text(right, top + _LINE, said, palette.MUTED, ha="right", size=12)
+    sheet.text(right, top + _LINE, described, palette.MUTED, ha="right", size=12)

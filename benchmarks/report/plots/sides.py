@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from ..palette import Colour
 
-MARKERS = ("o", "s", "^", "D", "v", "P")  # so that nothing is told by colour alone
+MARKERS = ("o", "s", "^", "D", "v", "P")  # so that colour alone tells nothing
 DASHES = ("-", "--", "-.", ":")
 
 

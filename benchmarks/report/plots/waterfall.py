@@ -21,7 +21,7 @@ def of_effect(effect: dict[str, Any]) -> list[Plot]:
     sides = {shown(side): phases for side, phases in sides.items() if phases}
     if not sides:
         return []
-    said = [
+    described = [
         f"{side} takes {words.amount(total(phases), 'ms')}: "
         + ", ".join(f"{phase['phase']} {words.amount(phase['ms'], 'ms')}" for phase in phases)
         for side, phases in sides.items()
@@ -32,7 +32,7 @@ def of_effect(effect: dict[str, Any]) -> list[Plot]:
             kind="waterfall",
             effect=effect["name"],
             title="Where a cold start goes",
-            text=". ".join(said) + ".",
+            text=". ".join(described) + ".",
             note="Each phase begins where the one above it ends; all sides have the same scale. Medians.",
             head=("side", "phase", "ms"),
             rows=[(side, p["phase"], words.number(p["ms"])) for side, phases in sides.items() for p in phases]

@@ -1,1 +1,1 @@
-"""`lambdakit bench`: what a function of the user's own costs in the lab, what it does there, what lambdakit changes."""
+"""`lambdakit bench`: measures and traces a user's function in the lab, and says what lambdakit would change in it."""

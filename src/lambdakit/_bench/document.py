@@ -1,4 +1,4 @@
-"""What a run has found, as JSON; docs/bench-your-function.md describes it."""
+"""The results of a run, as JSON; docs/bench-your-function.md describes it."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from statistics import fmean, median
 from typing import TYPE_CHECKING, Any
 
 from .. import __version__
+from ..lab._variables import python_version
 from . import advice, prices, stats
 from .trace import count
 
@@ -20,29 +21,27 @@ if TYPE_CHECKING:
     from .measure import Target, Trial
     from .options import Options, Side
     from .stats import Groups, Statistic
-    from .trace import Seen
+    from .trace import Trace
 
-SCHEMA = 1  # raised when a reader of the older one would misunderstand
-P95_FROM = 20  # warm invocations: of fewer, one of them would be the figure
+SCHEMA = 1  # raised when a reader of the older one would misread it
+P95_FROM = 20  # warm invocations: of fewer, the figure would be one of them
 P99_FROM = 100
 
 Trials = dict["Target", list["Trial"]]
 
 
 def document(
-    options: Options, trials: Trials, seen: Mapping[str, Seen], *, cpu_method: str, answers_equal: bool | None
+    options: Options, trials: Trials, traces: Mapping[str, Trace], *, cpu_method: str, answers_equal: bool | None
 ) -> dict[str, Any]:
-    """A whole run.
+    """The document of a run.
 
     Args:
-        options: what was asked for; of the variables only the names go in.
+        options: of the run; only the names of the variables are included.
         trials: the timed environments.
-        seen: what was watched, by the label of the function.
-        cpu_method: how the lab made a CPU share of a memory size.
-        answers_equal: whether both functions gave the same first answer; None if there is one function.
+        traces: by the label of the function.
+        cpu_method: how the lab limited the CPU.
+        answers_equal: whether both functions returned the same in their first invocation; None for one function.
     """
-    from ..lab._variables import python_version  # aiohttp, which may be missing: the lab says that better
-
     return {
         "schema": SCHEMA,
         "lambdakit": __version__,
@@ -67,7 +66,7 @@ def document(
         "rows": [row for memory_mb in options.memory_mb for row in _rows(options, trials, memory_mb)],
         "series": {_name(target, what): series for target in trials for what, series in _series(trials[target])},
         "figures": {"memory": [_point(target, trials[target]) for target in trials]},
-        "functions": [_function(side, seen[side.label]) for side in options.sides],
+        "functions": [_function(side, traces[side.label]) for side in options.sides],
     }
 
 
@@ -75,26 +74,31 @@ def _groups(trials: Sequence[Trial], figure: Callable[[Trial], Sequence[float]])
     return [list(figure(trial)) for trial in trials]
 
 
+def _init_ms(trial: Trial) -> float:
+    return trial.first.report.init_ms or 0.0
+
+
 def _cold_ms(trial: Trial) -> list[float]:
-    return [(trial.first.init_ms or 0.0) + trial.first.duration_ms]
+    return [_init_ms(trial) + trial.first.report.duration_ms]
 
 
 def _warm_ms(trial: Trial) -> list[float]:
-    return [reply.duration_ms for reply in trial.warm]
+    return [reply.report.duration_ms for reply in trial.warm]
 
 
 def _memory_mb(trial: Trial) -> list[float]:
-    return [max((reply.memory_mb for reply in _all(trial) if reply.memory_mb is not None), default=0.0)]
+    peaks = [reply.report.max_memory_mb for reply in (trial.first, *trial.warm)]
+    return [max((peak for peak in peaks if peak is not None), default=0.0)]
 
 
-def _all(trial: Trial) -> list[Reply]:
-    return [trial.first, *trial.warm]
+def _billed_ms(reply: Reply) -> float:
+    return reply.report.billed_ms or 0.0
 
 
-# A row of the table, with how many warm invocations it takes.
+# The rows of the table, each with the number of warm invocations that it needs.
 _FIGURES: list[tuple[str, str, Callable[[Trial], Sequence[float]], Statistic, int]] = [
-    ("INIT", "ms", lambda trial: [trial.first.init_ms or 0.0], median, 0),
-    ("first invocation", "ms", lambda trial: [trial.first.duration_ms], median, 0),
+    ("INIT", "ms", lambda trial: [_init_ms(trial)], median, 0),
+    ("first invocation", "ms", lambda trial: [trial.first.report.duration_ms], median, 0),
     ("cold start: INIT and first invocation", "ms", _cold_ms, median, 0),
     ("warm p50", "ms", _warm_ms, median, 0),
     ("warm p95", "ms", _warm_ms, partial(stats.percentile, share=0.95), P95_FROM),
@@ -110,25 +114,25 @@ def _rows(options: Options, trials: Trials, memory_mb: int) -> list[dict[str, An
     for what, unit, figure, statistic, fewest in _FIGURES:
         sides = [_groups(trials[target], figure) for target in targets]
         if min(sum(map(len, groups)) for groups in sides) < fewest or not any(map(any, sides[0])):
-            continue  # too few for this figure, or this system does not tell it
+            continue  # too few for this figure, or it cannot be measured on this system
         labels = [side.label for side in options.sides]
         rows.append({"memory_mb": memory_mb, "what": what, "unit": unit} | _compared(labels, sides, statistic))
     return rows
 
 
 def _compared(labels: Sequence[str], sides: Sequence[Groups], statistic: Statistic) -> dict[str, Any]:
-    """The figures of a row, in the words of the suite: the control is the function, the treatment the other one."""
+    """The figures of a row; the control is the function, the treatment the other one."""
     estimates = [stats.estimate(groups, statistic) for groups in sides]
     positive = len(sides) > 1 and min(value for groups in sides for group in groups for value in group) > 0.0
-    ratio = stats.ratio(sides[0], sides[1], statistic) if positive else None
+    ratio = stats.estimate_ratio(sides[0], sides[1], statistic) if positive else None
     other = estimates[1] if len(sides) > 1 else None
     return {
         "control": labels[0],
         "treatment": labels[1] if other else None,
         "without": estimates[0].value,
         "with": other.value if other else None,
-        "interval_without": _ends(estimates[0]),
-        "interval_with": _ends(other),
+        "interval_without": _interval(estimates[0]),
+        "interval_with": _interval(other),
         "ratio": ratio.value if ratio else None,
         "ratio_low": ratio.low if ratio else None,
         "ratio_high": ratio.high if ratio else None,
@@ -137,7 +141,7 @@ def _compared(labels: Sequence[str], sides: Sequence[Groups], statistic: Statist
     }
 
 
-def _ends(found: stats.Estimate | None) -> list[float] | None:
+def _interval(found: stats.Estimate | None) -> list[float] | None:
     return None if found is None or found.low is None or found.high is None else [found.low, found.high]
 
 
@@ -146,22 +150,22 @@ def _name(target: Target, what: str) -> str:
 
 
 def _series(trials: Sequence[Trial]) -> list[tuple[str, dict[str, Any]]]:
-    """Every value of every environment."""
+    """All values of all environments."""
     figures: list[tuple[str, str, Callable[[Trial], Sequence[float]]]] = [
-        ("INIT", "ms", lambda trial: [trial.first.init_ms or 0.0]),
-        ("first", "ms", lambda trial: [trial.first.duration_ms]),
+        ("INIT", "ms", lambda trial: [_init_ms(trial)]),
+        ("first", "ms", lambda trial: [trial.first.report.duration_ms]),
         ("warm", "ms", _warm_ms),
         ("memory", "MB", _memory_mb),
-        ("billed cold", "ms", lambda trial: [trial.first.billed_ms]),
-        ("billed warm", "ms", lambda trial: [reply.billed_ms for reply in trial.warm]),
+        ("billed cold", "ms", lambda trial: [_billed_ms(trial.first)]),
+        ("billed warm", "ms", lambda trial: [_billed_ms(reply) for reply in trial.warm]),
     ]
     return [(name, {"unit": unit, "processes": _groups(trials, figure)}) for name, unit, figure in figures]
 
 
 def _point(target: Target, trials: Sequence[Trial]) -> dict[str, Any]:
     """One memory size of one function, with what it costs."""
-    billed_warm_ms = fmean(reply.billed_ms for trial in trials for reply in trial.warm)
-    billed_cold_ms = fmean(trial.first.billed_ms for trial in trials)
+    billed_warm_ms = fmean(_billed_ms(reply) for trial in trials for reply in trial.warm)
+    billed_cold_ms = fmean(_billed_ms(trial.first) for trial in trials)
     return {
         "memory_mb": target.memory_mb,
         "side": target.side.label,
@@ -174,17 +178,17 @@ def _point(target: Target, trials: Sequence[Trial]) -> dict[str, Any]:
     }
 
 
-def _function(side: Side, seen: Seen) -> dict[str, Any]:
-    """What one function was seen to do."""
+def _function(side: Side, trace: Trace) -> dict[str, Any]:
+    """The trace of one function."""
 
     def listed(kind: str, *keys: str) -> list[dict[str, Any]]:
-        groups = seen.grouped(kind, *keys)
+        groups = trace.grouped(kind, *keys)
         return [dict(zip(keys, g.key, strict=True)) | g.times._asdict() | {"places": g.places} for g in groups]
 
     return {
         "name": side.label,
         "handler": side.handler,
-        "warm_invocations": seen.warm,
+        "warm_invocations": trace.warm,
         "imports": [
             {
                 "package": package.name,
@@ -193,14 +197,14 @@ def _function(side: Side, seen: Seen) -> dict[str, Any]:
                 "modules": package.modules,
                 "invocation": package.invocation,
             }
-            for package in seen.packages
+            for package in trace.packages
         ],
         "clients": listed("client", "service"),
         "calls": listed("call", "service", "operation", "name"),
         "requests": listed("request", "what", "host"),
         "connections": listed("connection", "host", "port"),
-        "handshakes": count(seen.of("handshake"))._asdict(),
-        "loops": count(seen.of("loop"))._asdict(),
-        "unseen": [event["module"] for event in seen.of("unseen")],
-        "findings": [found._asdict() | {"docs": advice.DOCS + found.docs} for found in advice.findings(seen)],
+        "handshakes": count(trace.events("handshake"))._asdict(),
+        "loops": count(trace.events("loop"))._asdict(),
+        "unseen": [event["module"] for event in trace.events("unseen")],
+        "findings": [found._asdict() | {"docs": advice.DOCS + found.docs} for found in advice.findings(trace)],
     }

@@ -1,4 +1,4 @@
-"""What it means that a function failed."""
+"""The error that tells of a function that failed."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ if TYPE_CHECKING:
 
 _MISSING = re.compile(r"No module named '([^']+)'")
 _TIMED_OUT = "Task timed out"
-_SHOWN_LINES = 15  # of the log
+_LOG_LINES = 15  # in the message
 
 
 class FunctionFailedError(LambdakitError):
-    """The function raised, ended or took too long, so there is nothing to measure; the message has its log's end."""
+    """The function raised, exited or timed out, so it cannot be measured; the message has the end of its log."""
 
 
 def failure(side: Side, reply: Reply, *, memory_mb: int, number: int) -> LambdakitError:
-    """The error that an invocation which failed is.
+    """The error of an invocation that failed.
 
     Args:
         side: the function.
-        reply: the answer.
+        reply: the response.
         memory_mb: its memory size.
-        number: which invocation of its environment it was, from 1.
+        number: of the invocation in its environment, from 1.
     """
-    kind, message = _said(reply)
+    kind, message = _error_of(reply)
     module, _, name = side.handler.rpartition(".")
     if kind == "Runtime.ImportModuleError" and (missing := _MISSING.search(message)) is not None:
         path = module.replace("/", ".")
@@ -43,13 +43,13 @@ def failure(side: Side, reply: Reply, *, memory_mb: int, number: int) -> Lambdak
         return ConfigurationError(f"{side.handler} is not allowed: module {module} has no {name}; give one that it has")
     hint = "; --timeout allows for more" if _TIMED_OUT in message else ""
     where = "in INIT" if reply.init_failed else f"in invocation {number} of an environment"
-    tail = "\n".join(f"  {line}" for line in reply.log.strip().splitlines()[-_SHOWN_LINES:])
+    tail = "\n".join(f"  {line}" for line in reply.log.strip().splitlines()[-_LOG_LINES:])
     return FunctionFailedError(
         f"{side.label} failed {where}, at {memory_mb} MB: {kind}: {message}{hint}\nThe end of its log:\n{tail}"
     )
 
 
-def _said(reply: Reply) -> tuple[str, str]:
+def _error_of(reply: Reply) -> tuple[str, str]:
     """Type and message of an error."""
     try:
         body: Any = json.loads(reply.payload)

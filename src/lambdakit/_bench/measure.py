@@ -1,4 +1,4 @@
-"""The timed part of a run: environments of all sides and memory sizes, in turn."""
+"""The timed part of a run: environments of all functions and memory sizes, in turn."""
 
 from __future__ import annotations
 
@@ -37,16 +37,18 @@ class Trial:
     warm: Sequence[Reply]
 
 
-def deploy(lab: Lab, name: str, side: Side, options: Options, *, memory_mb: int, beside: Mapping[str, str]) -> Target:
+def deploy(
+    lab: Lab, name: str, side: Side, options: Options, *, memory_mb: int, variables: Mapping[str, str] | None = None
+) -> Target:
     """Deploy a function.
 
     Args:
-        lab: where.
+        lab: where it is deployed.
         name: its name there.
         side: the function.
         options: of the run.
         memory_mb: its memory size.
-        beside: variables beside those of the options.
+        variables: environment variables, in addition to those of the options.
 
     Raises:
         ConfigurationError: an argument is not what Lambda allows.
@@ -55,7 +57,7 @@ def deploy(lab: Lab, name: str, side: Side, options: Options, *, memory_mb: int,
         name,
         side.handler,
         task_root=side.task_root,
-        environment={**options.environment, **beside},
+        environment={**options.environment, **(variables or {})},
         memory_mb=memory_mb,
         timeout_s=options.timeout_s,
         python=options.python,
@@ -64,7 +66,7 @@ def deploy(lab: Lab, name: str, side: Side, options: Options, *, memory_mb: int,
 
 
 def trial(lab: Lab, caller: Caller, target: Target, event: bytes, warm: int) -> Trial:
-    """One environment from INIT to its end: its first invocation, and `warm` more.
+    """Run one environment: its first invocation, with INIT, and `warm` more.
 
     Raises:
         ConfigurationError: there is no such module, or no such function in it.
@@ -75,18 +77,18 @@ def trial(lab: Lab, caller: Caller, target: Target, event: bytes, warm: int) -> 
         reply = caller.invoke(target.name, event)
         if reply.failed:
             raise failure(target.side, reply, memory_mb=target.memory_mb, number=number)
-        if (reply.init_ms is None) == (number == 1):
+        if (reply.report.init_ms is None) == (number == 1):
             what = "its INIT took more than 10 s" if number == 1 else f"its environment ended after {number - 1}"
             raise FunctionFailedError(f"{target.side.label} cannot be measured at {target.memory_mb} MB: {what}")
         replies.append(reply)
-    lab.retire(target.name)  # the others have the machine to themselves
+    lab.retire(target.name)  # so that the next one has the machine to itself
     return Trial(first=replies[0], warm=replies[1:])
 
 
 def measure(
     lab: Lab, caller: Caller, options: Options, targets: Sequence[Target], *, tick: Callable[[str], object]
 ) -> dict[Target, list[Trial]]:
-    """All environments of all targets; the order is reversed in every other round, so that a slow minute hits all.
+    """Run all environments of all targets. Every other round is in reverse order, so that a slow minute affects all.
 
     Raises:
         FunctionFailedError: an invocation failed.

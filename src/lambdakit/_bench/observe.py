@@ -1,4 +1,4 @@
-"""The watched part of a run, in environments that are not timed."""
+"""The traced part of a run, in environments that are not timed."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..exceptions import LambdakitError
+from ..lab._functions import MB_PER_CORE
 from .measure import deploy, trial
-from .options import ENTIRE_CORE_MB
-from .trace import Seen, merged
+from .trace import Trace, median_imports
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,21 +21,22 @@ if TYPE_CHECKING:
     from .caller import Caller
     from .options import Options, Side
 
-WARM = 20  # warm invocations that are watched, at most
+WARM = 20  # warm invocations that are traced, at most
 IMPORTS = 3  # environments whose imports are timed
-STEPS = IMPORTS + 1  # of a side
+STEPS = IMPORTS + 1  # environments of a function
 _PACKAGE = "lambdakit_bench_tracer"
 
-# The function sees its own path and variables, and the sitecustomize that would have run without us does run.
+# The function sees its own path and variables, and a sitecustomize of its own runs as it would without the tracer.
 _SITE = """
 import os, sys
+
 here = os.path.dirname(os.path.abspath(__file__))
 import {package}
 {package}.{begin}
 sys.path[:] = [entry for entry in sys.path if entry != here]
-kept = [entry for entry in os.environ["PYTHONPATH"].split(os.pathsep) if entry != here]
-if kept:
-    os.environ["PYTHONPATH"] = os.pathsep.join(kept)
+others = [entry for entry in os.environ["PYTHONPATH"].split(os.pathsep) if entry != here]
+if others:
+    os.environ["PYTHONPATH"] = os.pathsep.join(others)
 else:
     del os.environ["PYTHONPATH"]
 this = sys.modules.pop("sitecustomize")
@@ -49,20 +50,17 @@ finally:
 """
 
 
-def observe(
-    lab: Lab, caller: Caller, options: Options, side: Side, *, tick: Callable[[str], object], timed: int = IMPORTS
-) -> Seen:
-    """Watch a function: its calls in one environment, its imports in some others.
+def observe(lab: Lab, caller: Caller, options: Options, side: Side, *, tick: Callable[[str], object]) -> Trace:
+    """Trace a function: its calls in one environment, its imports in some others.
 
-    The memory size is one at which it has an entire core: what happens does not depend on it.
+    Its memory size gives it at least one core: what it does does not depend on that.
 
     Args:
-        lab: where.
+        lab: where it is deployed.
         caller: of that lab.
         options: of the run.
         side: the function.
-        tick: called after each environment.
-        timed: environments whose imports are timed.
+        tick: called after each environment, with the name of what is next.
 
     Raises:
         FunctionFailedError: an invocation failed.
@@ -70,23 +68,29 @@ def observe(
     """
     warm = min(options.warm, WARM)
     with tempfile.TemporaryDirectory(prefix="lambdakit-bench-") as folder:
-        calls = _Watched(lab, caller, options, side, Path(folder) / "calls", "watch_calls()")
+        calls = _TracedFunction(lab, caller, options, side, Path(folder) / "calls", "trace_calls()")
         events = calls.run(warm)
         tick(f"{side.label}, imports")
-        imports = _Watched(lab, caller, options, side, Path(folder) / "imports", f"watch_imports({side.handler!r})")
+        imports = _TracedFunction(
+            lab, caller, options, side, Path(folder) / "imports", f"trace_imports({side.handler!r})"
+        )
         runs = []
-        for _ in range(timed):
+        for _ in range(IMPORTS):
             runs.append([event for event in imports.run(0) if event["kind"] == "import"])
             tick(f"{side.label}, imports")
-    return Seen(warm=warm, events=events, imports=merged(runs))
+    return Trace(warm=warm, events=events, imports=median_imports(runs))
 
 
-class _Watched:
+class _TracedFunction:
     """A function deployed with the tracer in its path.
 
     Args:
-        folder: for the tracer and what it sees; made here.
-        begin: the call that begins to watch.
+        lab: where it is deployed.
+        caller: of that lab.
+        options: of the run.
+        side: the function.
+        folder: of the tracer and its events; created here.
+        begin: the call that begins to trace.
     """
 
     def __init__(self, lab: Lab, caller: Caller, options: Options, side: Side, folder: Path, begin: str) -> None:
@@ -95,15 +99,19 @@ class _Watched:
         )
         (folder / "sitecustomize.py").write_text(_SITE.format(package=_PACKAGE, begin=begin), encoding="utf-8")
         path = os.pathsep.join(filter(None, (str(folder), options.environment.get("PYTHONPATH"))))
-        memory_mb = max(ENTIRE_CORE_MB, *options.memory_mb)
+        memory_mb = max(MB_PER_CORE, *options.memory_mb)
         self._lab, self._caller, self._event = lab, caller, options.event
         self._file = folder / "events.jsonl"
         self._target = deploy(
-            lab, f"watched-{folder.name}", side, options, memory_mb=memory_mb, beside={"PYTHONPATH": path}
+            lab, f"traced-{folder.name}", side, options, memory_mb=memory_mb, variables={"PYTHONPATH": path}
         )
 
     def run(self, warm: int) -> list[dict[str, Any]]:
-        """One environment; what was seen in it."""
+        """Run one environment.
+
+        Returns:
+            Its events.
+        """
         self._file.unlink(missing_ok=True)
         trial(self._lab, self._caller, self._target, self._event, warm)
         if not self._file.exists():

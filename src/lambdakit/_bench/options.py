@@ -1,4 +1,4 @@
-"""What is to be measured, checked before anything starts."""
+"""The options of a run, checked before anything starts."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..exceptions import ConfigurationError
+from ..lab._functions import MAX_MEMORY_MB, MAX_TIMEOUT_S, MB_PER_CORE, MIN_MEMORY_MB
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-MOST_COLD = 1_000
-MOST_WARM = 100_000
-ENTIRE_CORE_MB = 1769
+MAX_COLD = 1_000
+MAX_WARM = 100_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,9 +25,9 @@ class Side:
     """One function.
 
     Attributes:
-        label: what it is called in tables; no two sides have the same.
+        label: its name in tables; unique.
         handler: ``module.function``.
-        task_root: the directory that it is found in.
+        task_root: the directory with its code.
     """
 
     label: str
@@ -37,10 +37,10 @@ class Side:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
-    """One run.
+    """The options of one run.
 
     Attributes:
-        sides: the function, and the one that it is measured against, if there is one.
+        sides: the function, and the one that it is measured against, if any.
         event: the event, as JSON.
         cold: environments for each function and memory size.
         warm: warm invocations for each function and memory size, spread over its environments.
@@ -71,7 +71,7 @@ def checked(
     event: str | None = None,
     cold: str = "20",
     warm: str = "200",
-    memory: str = str(ENTIRE_CORE_MB),
+    memory: str = str(MB_PER_CORE),
     against: str | None = None,
     env: Sequence[str] = (),
     task_root: str = ".",
@@ -79,7 +79,7 @@ def checked(
     timeout: str = "30",
     python: str = sys.executable,
 ) -> Options:
-    """Options from the arguments of the command line, as they were written.
+    """Options from the text of the command line's arguments.
 
     Raises:
         ConfigurationError: one of them is not allowed; the message names it.
@@ -94,14 +94,14 @@ def checked(
             raise ConfigurationError(f"--against {against} is the function itself: give another one")
         label = against if against != handler else f"{against} in {against_task_root}"
         sides.append(Side(label=label, handler=against, task_root=other))
-    sizes = [_whole("--memory", part, 128, 10240) for part in memory.split(",")]
+    sizes = [_whole("--memory", part, MIN_MEMORY_MB, MAX_MEMORY_MB) for part in memory.split(",")]
     if len(set(sizes)) < len(sizes):
         raise ConfigurationError(f"--memory {memory} has a size twice: give each once")
     return Options(
         sides=sides,
         event=_event(event),
-        cold=_whole("--cold", cold, 1, MOST_COLD),
-        warm=_whole("--warm", warm, 1, MOST_WARM),
+        cold=_whole("--cold", cold, 1, MAX_COLD),
+        warm=_whole("--warm", warm, 1, MAX_WARM),
         memory_mb=sizes,
         environment=_variables(env),
         timeout_s=_seconds("--timeout", timeout),
@@ -112,14 +112,14 @@ def checked(
 def _directory(option: str, text: str) -> Path:
     path = Path(text)
     if not path.is_dir():
-        raise ConfigurationError(f"{option} {text} is not allowed; allowed: a directory that exists")
+        raise _not_allowed(option, text, "a directory that exists")
     return path.resolve()
 
 
 def _interpreter(text: str) -> str:
     found = shutil.which(text)
     if found is None:
-        raise ConfigurationError(f"--python {text} is not allowed; allowed: an executable Python interpreter")
+        raise _not_allowed("--python", text, "an executable Python interpreter")
     return found
 
 
@@ -129,7 +129,7 @@ def _whole(option: str, text: str, low: int, high: int) -> int:
     except ValueError:
         number = low - 1
     if not low <= number <= high:
-        raise ConfigurationError(f"{option} {text} is not allowed; allowed: a whole number from {low} to {high}")
+        raise _not_allowed(option, text, f"a whole number from {low} to {high}")
     return number
 
 
@@ -138,8 +138,8 @@ def _seconds(option: str, text: str) -> float:
         seconds = float(text)
     except ValueError:
         seconds = 0.0
-    if not 0.0 < seconds <= 900.0:  # noqa: PLR2004 - Lambda's own limit; not a number is not in it either
-        raise ConfigurationError(f"{option} {text} is not allowed; allowed: seconds, above 0 and at most 900")
+    if not 0.0 < seconds <= MAX_TIMEOUT_S:  # nor is NaN
+        raise _not_allowed(option, text, f"seconds, above 0 and at most {MAX_TIMEOUT_S}")
     return seconds
 
 
@@ -162,8 +162,12 @@ def _variables(given: Sequence[str]) -> dict[str, str]:
     for entry in given:
         name, assigned, value = entry.partition("=")
         if not name:
-            raise ConfigurationError("--env without a name is not allowed; allowed: NAME=VALUE, or NAME")
+            raise _not_allowed("--env", "without a name", "NAME=VALUE, or NAME")
         if not assigned and name not in os.environ:
-            raise ConfigurationError(f"--env {name} takes the value of this shell, which has none: give {name}=VALUE")
+            raise ConfigurationError(f"--env {name}: the variable is not set in this shell; give {name}=VALUE")
         variables[name] = value if assigned else os.environ[name]
     return variables
+
+
+def _not_allowed(option: str, text: str, allowed: str) -> ConfigurationError:
+    return ConfigurationError(f"{option} {text} is not allowed; allowed: {allowed}")

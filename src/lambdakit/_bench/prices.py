@@ -1,4 +1,4 @@
-"""What Lambda charges."""
+"""Lambda's prices."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def usd_per_million(billed_ms: float, memory_mb: int) -> dict[str, float]:
     """What a million invocations cost, by architecture.
 
     Args:
-        billed_ms: the mean of what one is billed, in whole milliseconds each, INIT included where it has one.
+        billed_ms: the mean of their billed durations, INIT included where they have one.
         memory_mb: the memory size of the function.
     """
     gb_seconds = billed_ms / 1000 * memory_mb / MB_PER_GB * 1_000_000

@@ -1,4 +1,4 @@
-"""How far a run is, and how long it will take, on standard error."""
+"""The progress of a run, with the time that is left."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING, TextIO
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-_LINE_S = 10.0  # between two lines where there is no terminal: a log is not a screen
+_LINE_INTERVAL_S = 10.0  # where there is no terminal
 
 
 class Progress:
-    """One line that is written over, on a terminal; elsewhere a line now and then.
+    """One line that is overwritten, on a terminal; elsewhere a new line at most every 10 s.
 
     Args:
-        total: how many steps there are.
-        stream: where it is shown; None: standard error.
-        clock: seconds that only go up.
+        total: number of steps.
+        stream: where it is written; None: standard error.
+        clock: a monotonic clock, in seconds.
     """
 
     def __init__(
@@ -31,19 +31,19 @@ class Progress:
         self._started_s = self._shown_s = clock()
 
     def step(self, what: str) -> None:
-        """One step is done; `what` is the next one's name."""
+        """One step is done; `what` is the name of the next."""
         self._done += 1
         now_s = self._clock()
         left_s = (now_s - self._started_s) / self._done * (self._total - self._done)
         text = f"{self._done} of {self._total}, about {left_s:.0f} s left: {what}"
         if self._stream.isatty():
             self._write(f"\r\x1b[2K{text}")
-        elif now_s - self._shown_s >= _LINE_S:
+        elif now_s - self._shown_s >= _LINE_INTERVAL_S:
             self._shown_s = now_s
             self._write(f"{text}\n")
 
     def close(self) -> None:
-        """Leave nothing on the screen."""
+        """Clear the line of a terminal."""
         if self._stream.isatty():
             self._write("\r\x1b[2K")
 

@@ -1,4 +1,4 @@
-"""Tables on a stream: by rich where it is installed, else in plain text."""
+"""Output of a document: tables drawn by rich where it is installed, else plain text."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from typing import Any
 
-_WIDE = 120  # of a file or a pipe, which have no width of their own
+_WIDTH = 120  # of a file or a pipe, which have none of their own
 
 
 def show(content: dict[str, Any], stream: TextIO) -> None:
-    """Write what a run has found."""
+    """Write the tables, findings and remarks of a document."""
     draw = _rich(stream) or _plain(stream)
     for table in text.tables(content):
         draw(table)
     for function in content["functions"]:
         _write(stream, text.findings(function))
     for remark in text.remarks(content):
-        stream.writelines(f"{line}\n" for line in textwrap.wrap(remark, _WIDE))
+        stream.writelines(f"{line}\n" for line in textwrap.wrap(remark, _WIDTH))
 
 
 def _write(stream: TextIO, lines: Iterable[str]) -> None:
@@ -31,7 +31,7 @@ def _write(stream: TextIO, lines: Iterable[str]) -> None:
 
 
 def _rich(stream: TextIO) -> Callable[[text.Table], None] | None:
-    """None if it is not installed: it is a matter of taste, so the extra does not bring it."""
+    """Draws tables with rich; None if it is not installed. It is optional, so the extra does not bring it."""
     try:
         from rich.box import SIMPLE_HEAD
         from rich.console import Console
@@ -39,7 +39,7 @@ def _rich(stream: TextIO) -> Callable[[text.Table], None] | None:
         from rich.text import Text
     except ModuleNotFoundError:
         return None
-    console = Console(file=stream, width=None if stream.isatty() else _WIDE, highlight=False)
+    console = Console(file=stream, width=None if stream.isatty() else _WIDTH, highlight=False)
 
     def draw(table: text.Table) -> None:
         drawn = Table(title=Text(table.title, style="bold"), title_justify="left", box=SIMPLE_HEAD, pad_edge=False)

@@ -1,22 +1,22 @@
-"""What a run shows: tables and findings, from its document."""
+"""The tables, findings and remarks that a document is shown as."""
 
 from __future__ import annotations
 
 import textwrap
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from .options import ENTIRE_CORE_MB
-from .stats import STABLE
+from ..lab._functions import MB_PER_CORE
+from .stats import Estimate
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-TOP = 10  # of the imports
+MAX_PACKAGES = 10  # in the table of imports
 _WIDTH = 110
 
 
 class Table(NamedTuple):
-    """A table; the columns after the first `left` are of figures, and stand on the right."""
+    """A table; the columns after the first `left` are figures, aligned to the right."""
 
     title: str
     columns: Sequence[str]
@@ -25,7 +25,7 @@ class Table(NamedTuple):
 
 
 def tables(content: dict[str, Any]) -> Iterator[Table]:
-    """All tables of a document, in the order in which they are shown."""
+    """All tables of a document, in their order."""
     for memory_mb in content["options"]["memory_mb"]:
         yield _figures(content, memory_mb)
     yield _costs(content)
@@ -36,11 +36,11 @@ def tables(content: dict[str, Any]) -> Iterator[Table]:
 
 def findings(function: dict[str, Any]) -> Iterator[str]:
     """What lambdakit would change in a function, line by line."""
-    watched = f"1 cold and {_many(function['warm_invocations'], 'warm invocation')}"
+    traced = f"1 cold and {_plural(function['warm_invocations'], 'warm invocation')}"
     if not function["findings"]:
-        yield f"{function['name']}: nothing was seen in {watched} that lambdakit would change."
+        yield f"{function['name']}: no findings in {traced}."
         return
-    yield f"What lambdakit would change in {function['name']}, by what was seen in {watched}:"
+    yield f"What lambdakit would change in {function['name']}, from a trace of {traced}:"
     for position, finding in enumerate(function["findings"], 1):
         yield from textwrap.wrap(finding["seen"], _WIDTH, initial_indent=f"{position:2}. ", subsequent_indent="    ")
         yield from (f"      {line}" for line in finding["change"].splitlines())
@@ -48,12 +48,12 @@ def findings(function: dict[str, Any]) -> Iterator[str]:
 
 
 def remarks(content: dict[str, Any]) -> Iterator[str]:
-    """What has to be known to read the tables."""
+    """What is needed to read the tables."""
     options, machine = content["options"], content["machine"]
     each = "each function and memory size" if len(content["functions"]) > 1 else "each memory size"
     yield (
-        f"Medians over {_many(options['cold'], 'environment')} for {each}, with 95 % intervals; "
-        f"{_many(options['warm'], 'warm invocation')} in them. {machine['cores']} cores, {machine['architecture']}, "
+        f"Medians over {_plural(options['cold'], 'environment')} for {each}, with 95 % intervals; "
+        f"{_plural(options['warm'], 'warm invocation')} in them. {machine['cores']} cores, {machine['architecture']}, "
         f"Python {options['python_version']}, CPU share by {machine['lab_cpu_method']}. "
         "Compare on this machine; do not take absolute times to Lambda."
     )
@@ -61,11 +61,11 @@ def remarks(content: dict[str, Any]) -> Iterator[str]:
     if any(row["interval_without"] is None for row in rows):
         yield "No intervals and no verdict: fewer than 5 environments. Give --cold 5 or more."
     elif not all(row["stable"] for row in rows):
-        yield "~ its interval is more than ±10 % wide: do not rely on it; a quieter machine or a larger --cold helps."
-    above = [size for size in options["memory_mb"] if size > ENTIRE_CORE_MB * (machine["cores"] or 1)]
+        yield "~ unstable: its interval is wider than ±10 %. A quieter machine or a larger --cold helps."
+    above = [size for size in options["memory_mb"] if size > MB_PER_CORE * (machine["cores"] or 1)]
     if above:
-        most = ENTIRE_CORE_MB * machine["cores"]
-        yield f"Above {most} MB this machine has no more cores to give: {_listed(above)} MB may be faster on Lambda."
+        most = MB_PER_CORE * machine["cores"]
+        yield f"Above {most} MB this machine has no more cores: {_listed(above)} MB may be faster on Lambda."
     if content["answers_equal"] is False:
         yield "The two functions gave different answers to the event: do they do the same work?"
     yield (
@@ -74,7 +74,7 @@ def remarks(content: dict[str, Any]) -> Iterator[str]:
     )
     unseen = sorted({name for function in content["functions"] for name in function["unseen"]})
     if unseen:
-        yield f"Not watched, for they are built otherwise than known here: {_listed(unseen)}."
+        yield f"Not traced, since these modules are not as the tracer expects: {_listed(unseen)}."
 
 
 def _figures(content: dict[str, Any], memory_mb: int) -> Table:
@@ -98,7 +98,7 @@ def _figures(content: dict[str, Any], memory_mb: int) -> Table:
 
 
 def _measured(value: float, interval: Sequence[float] | None, unit: str) -> str:
-    unstable = interval is not None and interval[1] - interval[0] > 2 * STABLE * abs(value)
+    unstable = interval is not None and not Estimate(value, *interval).is_stable
     return f"{'~' if unstable else ''}{number(value)} {unit}"
 
 
@@ -122,7 +122,7 @@ def _costs(content: dict[str, Any]) -> Table:
         ]
         for point in content["figures"]["memory"]
     ]
-    return Table("What a million invocations cost, if all were cold, and if all were warm", columns, rows)
+    return Table("Cost of a million invocations: all cold, all warm", columns, rows)
 
 
 def _calls(function: dict[str, Any]) -> Table:
@@ -148,27 +148,27 @@ def _imports(function: dict[str, Any]) -> Table:
             str(package["modules"]),
             "INIT" if package["invocation"] == 0 else f"invocation {package['invocation']}",
         ]
-        for package in function["imports"][:TOP]
+        for package in function["imports"][:MAX_PACKAGES]
     ]
     columns = ["package", "with what it imports", "its own modules", "modules", "in"]
-    return Table(f"What {function['name']} imports, the {TOP} dearest packages", columns, rows)
+    return Table(f"What {function['name']} imports, the {MAX_PACKAGES} slowest packages", columns, rows)
 
 
 def address(connection: dict[str, Any]) -> str:
-    """Where a connection goes."""
+    """Host and port of a connection."""
     host, port = connection["host"], connection["port"]
     return str(host) if port is None else f"{host}:{port}"
 
 
 def number(value: float) -> str:
-    """Three figures, and no exponent."""
-    if value == 0.0 or abs(value) >= 100.0:  # noqa: PLR2004 - three figures before the point
+    """Three significant digits, and no exponent."""
+    if value == 0.0 or abs(value) >= 100.0:  # noqa: PLR2004 - three digits before the point
         return f"{value:,.0f}"
     return f"{value:.3g}"
 
 
-def _many(number_: int, what: str) -> str:
-    return f"{number_} {what}{'' if number_ == 1 else 's'}"
+def _plural(count: int, what: str) -> str:
+    return f"{count} {what}{'' if count == 1 else 's'}"
 
 
 def _listed(values: Sequence[object]) -> str:

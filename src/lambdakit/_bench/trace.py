@@ -1,4 +1,4 @@
-"""What was seen in the environments that were watched: events, counted by phase."""
+"""What the traced environments recorded: events, counted by phase."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ class Count(NamedTuple):
 
 
 def count(events: Sequence[Event]) -> Count:
-    """How often, by phase."""
+    """Count events by phase."""
     numbers = [event["n"] for event in events]
     return Count(numbers.count(0), numbers.count(1), sum(number > 1 for number in numbers))
 
 
 class Group(NamedTuple):
-    """Events that are alike."""
+    """Events with the same details."""
 
     key: tuple[Any, ...]
     events: list[Event]
@@ -39,7 +39,7 @@ class Group(NamedTuple):
 
     @property
     def places(self) -> list[str]:
-        """Where in the user's code, each once."""
+        """The lines of the user's code that they come from, each once."""
         return list(dict.fromkeys(event["place"] for event in self.events if event.get("place")))
 
 
@@ -49,8 +49,8 @@ class Package:
 
     Attributes:
         name: the package's.
-        own_ms: its own modules, without what they import of others.
-        total_ms: with all that they import.
+        own_ms: its own modules, without the packages that they import.
+        total_ms: with everything that it imports.
         modules: how many of its modules.
         invocation: 0 if it was first imported in INIT, else the invocation.
     """
@@ -62,43 +62,43 @@ class Package:
     invocation: int
 
 
-class Seen:
-    """What one function did.
+class Trace:
+    """What was recorded of one function.
 
     Args:
-        warm: how many warm invocations were watched.
-        events: what happened, in order.
-        imports: the modules that were imported, with medians over environments.
+        warm: how many warm invocations were traced.
+        events: in their order.
+        imports: of modules, with medians over environments.
     """
 
     def __init__(self, *, warm: int, events: Sequence[Event], imports: Sequence[Event]) -> None:
         self.warm = warm
         self.imports = imports
-        self._events = {key[0]: group for key, group in group(events, "kind")}
-        self._requests = {key[0]: group for key, group in group(self.of("request"), "connection")}
+        self._by_kind = {key[0]: group for key, group in group(events, "kind")}
+        self._requests = {key[0]: group for key, group in group(self.events("request"), "connection")}
 
-    def of(self, kind: str) -> list[Event]:
+    def events(self, kind: str) -> list[Event]:
         """The events of one kind."""
-        return self._events.get(kind, [])
+        return self._by_kind.get(kind, [])
 
     def grouped(self, kind: str, *keys: str) -> list[Group]:
-        """The events of one kind, by some of their details, in the order of their first."""
-        return group(self.of(kind), *keys)
+        """The events of one kind, grouped by some of their details, the earliest first."""
+        return group(self.events(kind), *keys)
 
-    def kind_of(self, connection: Event) -> str:
-        """What a connection was used for: "aws", "http", or "other" where no HTTP request was seen on it."""
+    def use_of(self, connection: Event) -> str:
+        """What a connection was used for: "aws", "http", or "other" where no HTTP request was recorded on it."""
         requests = self.requests_on(connection)
         return "other" if not requests else "aws" if any(request["aws"] for request in requests) else "http"
 
     def requests_on(self, connection: Event) -> list[Event]:
-        """The requests that were sent on a connection; where that is not known, those to its host."""
+        """The requests on a connection. A request whose connection is not known counts for those to its host."""
         known = self._requests.get(connection["id"], [])
         unknown = self._requests.get(None, [])
         return known or [r for r in unknown if r["host"].partition(":")[0] == connection["host"]]
 
     @property
     def packages(self) -> list[Package]:
-        """The imports by top-level package, the dearest first."""
+        """The imports by top-level package, the slowest first."""
         found = []
         tops = [event | {"top": _top(event["name"])} for event in self.imports]
         for (name,), modules in group(tops, "top"):
@@ -116,15 +116,15 @@ class Seen:
 
 
 def group(events: Sequence[Event], *keys: str) -> list[Group]:
-    """Events by some of their details, in the order of their first."""
+    """Group events by some of their details, the earliest first."""
     groups: dict[tuple[Any, ...], list[Event]] = {}
     for event in events:
         groups.setdefault(tuple(event[key] for key in keys), []).append(event)
     return [Group(key, members) for key, members in groups.items()]
 
 
-def merged(runs: Sequence[Sequence[Event]]) -> list[Event]:
-    """The imports of several environments as one: medians of the modules that all of them imported."""
+def median_imports(runs: Sequence[Sequence[Event]]) -> list[Event]:
+    """The modules that all environments imported, each with the medians of its times."""
     by_name = [{event["name"]: event for event in reversed(run)} for run in runs]
     return [
         event | {key: median(others[name][key] for others in by_name) for key in ("own_ms", "total_ms")}

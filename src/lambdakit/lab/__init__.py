@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
+from ._environments.base import EnvironmentRecord
 from ._lab import Lab
-from ._record import EnvironmentRecord
 
 __all__ = ["EnvironmentRecord", "Lab"]

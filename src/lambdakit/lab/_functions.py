@@ -1,4 +1,4 @@
-"""What a function is: its configuration, checked when it is deployed."""
+"""The configuration of a function, validated when it is deployed."""
 
 from __future__ import annotations
 
@@ -23,7 +23,9 @@ MANAGED = "lambda-managed-instances"
 INIT_TYPES = (ON_DEMAND, SNAP_START, MANAGED)  # PROVISIONED has an argument of its own
 MAX_CONCURRENCY = 100
 MANAGED_CONCURRENCY = 16  # Lambda, for Python and one vCPU
-CORES_PER_MB = 1 / 1769  # Lambda: "at 1,769 MB, a function has the equivalent of one vCPU"
+MB_PER_CORE = 1769  # Lambda: "at 1,769 MB, a function has the equivalent of one vCPU"
+MIN_MEMORY_MB, MAX_MEMORY_MB = 128, 10_240
+MAX_TIMEOUT_S = 900
 
 _NAME = re.compile(r"[a-zA-Z0-9-_]{1,64}")
 _QUALIFIER = re.compile(r"\$LATEST|[a-zA-Z0-9-_]{1,128}")
@@ -31,8 +33,8 @@ _HANDLER = re.compile(r"[^\s.][^\s]*\.[^\s.]+")
 _VALUE = re.compile(r"[^\0]*")
 _VARIABLE = re.compile(r"[a-zA-Z][a-zA-Z0-9_]+")
 
-# Lambda keeps these names for itself. It keeps the credentials and the region too, but a local function is pointed at
-# local services, so here those may be set.
+# Lambda reserves these names. It reserves the credentials and the region, too; those may be set here, since a local
+# function uses local services.
 RESERVED = frozenset(
     {
         "_HANDLER",
@@ -51,13 +53,13 @@ RESERVED = frozenset(
     }
 )
 
-# Under snap-start these are the lab's own: nothing else tells the processes of an environment from others.
-_RESERVED_BESIDE = {SNAP_START: RESERVED | {"AWS_CONTAINER_AUTHORIZATION_TOKEN", "AWS_CONTAINER_CREDENTIALS_FULL_URI"}}
+# Under snap-start the lab needs these itself: nothing else identifies the processes of an environment.
+_RESERVED_IN_SNAPSHOTS = RESERVED | {"AWS_CONTAINER_AUTHORIZATION_TOKEN", "AWS_CONTAINER_CREDENTIALS_FULL_URI"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Function:
-    """One deployed function; immutable, so that an environment can hold on to the one it was made from."""
+    """One deployed function; immutable, since environments refer to the one that they were created from."""
 
     name: str
     handler: str
@@ -74,11 +76,11 @@ class Function:
     @property
     def cores(self) -> float:
         """The CPU share that the memory size buys, in cores."""
-        return self.memory_mb * CORES_PER_MB
+        return self.memory_mb / MB_PER_CORE
 
     @property
     def published(self) -> str:
-        """The version of the environments that are made when the function is deployed."""
+        """The version of the environments that are created when the function is deployed."""
         return self.version_of(self.qualifiers[-1]) or LATEST
 
     def version_of(self, qualifier: str | None) -> str | None:
@@ -112,35 +114,37 @@ def checked_function(
     """A function from the arguments of `Lab.deploy`.
 
     Raises:
-        ConfigurationError: an argument is not what Lambda allows; the message names it.
+        ConfigurationError: an argument is not allowed; the message names it.
     """
-    _require(is_match(_NAME, name), "name", name, "1 to 64 letters, digits, '-' and '_'")
+    require(is_match(_NAME, name), "name", name, "1 to 64 letters, digits, '-' and '_'")
     shaped = is_match(_HANDLER, handler) and len(handler) <= 128  # noqa: PLR2004 - Lambda's own limit
-    _require(shaped, "handler", handler, "'module.function', at most 128 characters without white space")
-    _require(_is_path(task_root) and os.path.isdir(task_root), "task_root", task_root, "a directory that exists")  # noqa: PTH112
-    _require(_whole(memory_mb, 128, 10240), "memory_mb", memory_mb, "a whole number from 128 to 10240")
-    _require(is_number(timeout_s) and 0 < timeout_s <= 900, "timeout_s", timeout_s, "above 0 and at most 900 seconds")  # noqa: PLR2004 - Lambda's own limit
-    _require(init_type in INIT_TYPES, "init_type", init_type, ", ".join(map(repr, INIT_TYPES)))
+    require(shaped, "handler", handler, "'module.function', at most 128 characters without white space")
+    require(_is_path(task_root) and os.path.isdir(task_root), "task_root", task_root, "a directory that exists")  # noqa: PTH112
+    sizes = f"a whole number from {MIN_MEMORY_MB} to {MAX_MEMORY_MB}"
+    require(_is_whole(memory_mb, MIN_MEMORY_MB, MAX_MEMORY_MB), "memory_mb", memory_mb, sizes)
+    is_time = is_number(timeout_s) and 0 < timeout_s <= MAX_TIMEOUT_S
+    require(is_time, "timeout_s", timeout_s, f"above 0 and at most {MAX_TIMEOUT_S} seconds")
+    require(init_type in INIT_TYPES, "init_type", init_type, ", ".join(map(repr, INIT_TYPES)))
     if max_concurrency is None:
         max_concurrency = MANAGED_CONCURRENCY if init_type == MANAGED else MAX_CONCURRENCY
-    _require(_whole(max_concurrency, 1, 1000), "max_concurrency", max_concurrency, "a whole number from 1 to 1000")
+    require(_is_whole(max_concurrency, 1, 1000), "max_concurrency", max_concurrency, "a whole number from 1 to 1000")
     if init_type == ON_DEMAND:
         most, what = max_concurrency, f"a whole number from 0 to max_concurrency ({max_concurrency})"
     else:
         most, what = 0, f"0 with init_type={init_type!r}"
-    _require(_whole(provisioned, 0, most), "provisioned", provisioned, what)
+    require(_is_whole(provisioned, 0, most), "provisioned", provisioned, what)
     interpreter = shutil.which(python) if _is_path(python) else None
     if interpreter is None:
-        raise _wrong("python", python, "an executable Python interpreter")
+        raise _not_allowed("python", python, "an executable Python interpreter")
     listed = (
         not isinstance(qualifiers, str) and len(qualifiers) > 0 and all(is_match(_QUALIFIER, q) for q in qualifiers)
     )
-    _require(listed, "qualifiers", qualifiers, "a sequence of '$LATEST', version numbers and alias names")
+    require(listed, "qualifiers", qualifiers, "a sequence of '$LATEST', version numbers and alias names")
     return Function(
         name=name,
         handler=handler,
         task_root=Path(task_root).resolve(),
-        environment=_variables(environment or {}, _RESERVED_BESIDE.get(init_type, RESERVED)),
+        environment=_variables(environment or {}, _RESERVED_IN_SNAPSHOTS if init_type == SNAP_START else RESERVED),
         memory_mb=memory_mb,
         timeout_s=float(timeout_s),
         init_type=init_type,
@@ -155,14 +159,14 @@ def _variables(environment: Mapping[str, str], reserved: frozenset[str]) -> dict
     """The function's own variables; a message names the variable, never its value."""
     for key, value in environment.items():
         named = is_match(_VARIABLE, key) and key not in reserved
-        _require(named, "environment", key, "names of letters, digits and '_' that Lambda does not keep for itself")
+        require(named, "environment", key, "names of letters, digits and '_' that Lambda does not reserve")
         if not is_match(_VALUE, value):
             raise ConfigurationError(f"environment: the value of {key!r} is not a str without NUL; pass one")
     return dict(environment)
 
 
 def is_match(pattern: re.Pattern[str], value: Any) -> bool:
-    """Whether it is text that matches as a whole."""
+    """Whether a value is a str that matches as a whole."""
     return isinstance(value, str) and pattern.fullmatch(value) is not None
 
 
@@ -170,19 +174,20 @@ def _is_path(value: Any) -> bool:
     return isinstance(value, (str, os.PathLike))
 
 
-def _whole(value: Any, low: int, high: int) -> bool:
+def _is_whole(value: Any, low: int, high: int) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and low <= value <= high
 
 
 def is_number(value: Any) -> bool:
-    """Whether it is a finite number."""
+    """Whether a value is a finite number."""
     return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
 
 
-def _require(condition: bool, argument: str, value: object, allowed: str) -> None:  # noqa: FBT001 - private
+def require(condition: bool, argument: str, value: object, allowed: str) -> None:  # noqa: FBT001 - reads like an assertion
+    """Raise a ConfigurationError that names an argument, unless a condition holds."""
     if not condition:
-        raise _wrong(argument, value, allowed)
+        raise _not_allowed(argument, value, allowed)
 
 
-def _wrong(argument: str, value: object, allowed: str) -> ConfigurationError:
+def _not_allowed(argument: str, value: object, allowed: str) -> ConfigurationError:
     return ConfigurationError(f"{argument}={value!r} is not allowed; allowed: {allowed}")

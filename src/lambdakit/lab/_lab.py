@@ -9,21 +9,22 @@ import sys
 import threading
 import uuid
 import warnings
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
-from ..exceptions import ConfigurationError, LambdakitError
-from ._cpu import Cpu
-from ._extra import load
-from ._functions import LATEST, checked_function, is_match, is_number
-from ._record import EnvironmentRecord, record_of
-from ._watch import Watch
+from ..exceptions import LambdakitError, MissingDependencyError
+from ._functions import LATEST, checked_function, is_match, is_number, require
+from ._host.cpu import Cpu
+from ._host.guard_client import GuardClient
 
 if TYPE_CHECKING:
     import os
     from collections.abc import Callable, Coroutine, Mapping, Sequence
     from types import TracebackType
 
-    from ._plane import ControlPlane
+    from ._environments.base import EnvironmentRecord
+    from ._environments.pool import Settings
+    from ._plane.control_plane import ControlPlane
 
 _T = TypeVar("_T")
 _REGION = re.compile(r"(eusc-)?[a-z]{2}(-gov|-iso[a-z]?)?-[a-z]+-\d")
@@ -39,7 +40,7 @@ class Lab:
     Args:
         region: the region that functions believe they are in; part of their ARNs.
         account: the account number in their ARNs.
-        init_timeout_s: how long an on-demand INIT may take before it is done again inside the invocation, as on Lambda.
+        init_timeout_s: how long an on-demand INIT may take before it is repeated inside the invocation, as on Lambda.
         restore_timeout_s: how long a restore may take, as on Lambda.
         cpu_method: how a memory size becomes a CPU share: "cgroup-v1", "cgroup-v2", "duty-cycle" (the process is
             stopped for part of every 20 ms), or "auto" for the first of them that works on this machine.
@@ -60,17 +61,17 @@ class Lab:
     ) -> None:
         self._closed = True  # until everything is up
         _check(region, account, init_timeout_s=init_timeout_s, restore_timeout_s=restore_timeout_s)
-        plane_class, settings_class = load()
+        plane_class, settings_class = _load()
         self._lock = threading.Lock()
-        self._watch = Watch()
+        self._guard = GuardClient()
         try:
             prefix = f"lambdakit-lab-{uuid.uuid4().hex[:12]}"
-            self._cpu = Cpu(cpu_method, prefix=prefix, tell=self._watch.tell)
+            self._cpu = Cpu(cpu_method, prefix=prefix, notify=self._guard.notify)
         except BaseException:
-            self._watch.close()
+            self._guard.close()
             raise
         limits_s = float(init_timeout_s), float(restore_timeout_s)
-        settings = settings_class(region, *limits_s, self._cpu, self._watch.tell)
+        settings = settings_class(region, *limits_s, self._cpu, self._guard.notify)
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=_run, args=(self._loop,), name="lambdakit-lab", daemon=True)
         self._thread.start()
@@ -116,12 +117,13 @@ class Lab:
             environment: its environment variables; nothing of this process's own is passed on but ``PATH``.
             memory_mb: 128 to 10240. Buys a CPU share, 1769 for each core; the memory itself is not limited.
             timeout_s: seconds until an invocation is ended; at most 900.
-            init_type: how its environments come to be. "on-demand": when an invocation finds none idle. "snap-start":
+            init_type: how its environments are created. "on-demand": when an invocation finds none idle. "snap-start":
                 restored from a snapshot, the first of which is taken now. "lambda-managed-instances": one environment
-                with a worker process for each of `max_concurrency`, made now. What is made now runs what the last of
-                `qualifiers` names; if its INIT fails, `logs` says so, and the next invocation begins with another one.
-            provisioned: how many environments to initialise now; the call returns when they are ready. They run
-                what the last of `qualifiers` names. For "on-demand" only.
+                with a worker process for each of `max_concurrency`, created now. What is created now runs the version
+                of the last of `qualifiers`; if its INIT fails, `logs` has it, and the next invocation begins with
+                another INIT.
+            provisioned: how many environments to initialise now; the call returns when they are ready. They run the
+                version of the last of `qualifiers`. For "on-demand" only.
             max_concurrency: how many invocations may run at once; one more is throttled. None for 100, or for 16 with
                 "lambda-managed-instances".
             python: the interpreter, in whose installation `awslambdaric` is.
@@ -130,7 +132,7 @@ class Lab:
 
         Raises:
             ConfigurationError: an argument is not allowed; the message names it.
-            LambdakitError: a provisioned environment did not come up, or the lab is closed.
+            LambdakitError: a provisioned environment could not be initialised, or the lab is closed.
         """
         function = checked_function(
             name,
@@ -153,7 +155,7 @@ class Lab:
         Raises:
             LambdakitError: there is no such function, or the lab is closed.
         """
-        return self._ask(lambda: [record_of(environment) for environment in self._plane.pool(name).environments])
+        return self._read(lambda: [environment.record for environment in self._plane.deployment(name).environments])
 
     def logs(self, name: str) -> str:
         """What a function and Lambda logged so far, with INIT and asynchronous invocations; at most the last 1 MB.
@@ -161,7 +163,7 @@ class Lab:
         Raises:
             LambdakitError: there is no such function, or the lab is closed.
         """
-        return self._ask(lambda: self._plane.pool(name).log.decode(errors="replace"))
+        return self._read(lambda: self._plane.deployment(name).log.decode(errors="replace"))
 
     def retire(self, name: str) -> None:
         """End a function's environments, the busy ones after their invocation: the next invocation is cold.
@@ -172,7 +174,7 @@ class Lab:
         self._call(self._plane.retire(name))
 
     def remove(self, name: str) -> None:
-        """Take a function away; invocations that run are finished.
+        """Remove a function; invocations that run are finished.
 
         Raises:
             LambdakitError: there is no such function, or the lab is closed.
@@ -191,7 +193,7 @@ class Lab:
             self._loop.call_soon_threadsafe(self._loop.stop)
             self._thread.join()
             self._cpu.close()
-            self._watch.close()
+            self._guard.close()
 
     def __enter__(self) -> Self:
         return self
@@ -212,18 +214,39 @@ class Lab:
             return "<Lab closed>"
         return f"<Lab {self._url} cpu_method={self.cpu_method!r}>"
 
-    def _ask(self, question: Callable[[], _T]) -> _T:
-        async def answer() -> _T:
-            return question()
+    def _read(self, query: Callable[[], _T]) -> _T:
+        """Call a function on the loop, and wait for its result."""
 
-        return self._call(answer())
+        async def result() -> _T:
+            return query()
+
+        return self._call(result())
 
     def _call(self, work: Coroutine[Any, Any, _T]) -> _T:
-        """Do something on the loop, and wait for it."""
+        """Run a coroutine on the loop, and wait for its result."""
         if self._closed:
             work.close()
             raise LambdakitError("This lab is closed; make a new one")
         return asyncio.run_coroutine_threadsafe(work, self._loop).result()
+
+
+def _load() -> tuple[type[ControlPlane], type[Settings]]:
+    """The part of the lab that needs the extra.
+
+    Raises:
+        MissingDependencyError: the extra is not installed.
+    """
+    try:
+        import_module("awslambdaric")  # it runs in other processes; here it only has to be installed
+        from ._environments.pool import Settings
+        from ._plane.control_plane import ControlPlane
+    except ModuleNotFoundError as cause:
+        if cause.name not in ("aiohttp", "awslambdaric"):
+            raise
+        raise MissingDependencyError(
+            f"The lab needs {cause.name}, which is not installed; install lambdakit[lab]", name=cause.name
+        ) from cause
+    return ControlPlane, Settings
 
 
 def _run(loop: asyncio.AbstractEventLoop) -> None:
@@ -235,12 +258,7 @@ def _run(loop: asyncio.AbstractEventLoop) -> None:
 
 
 def _check(region: str, account: str, **limits_s: float) -> None:
-    if not is_match(_REGION, region):
-        raise ConfigurationError(
-            f"region={region!r} is not allowed; allowed: the name of a region, such as 'us-east-1'"
-        )
-    if not is_match(_ACCOUNT, account):
-        raise ConfigurationError(f"account={account!r} is not allowed; allowed: a string of 12 digits")
+    require(is_match(_REGION, region), "region", region, "the name of a region, such as 'us-east-1'")
+    require(is_match(_ACCOUNT, account), "account", account, "a string of 12 digits")
     for name, limit_s in limits_s.items():
-        if not is_number(limit_s) or limit_s <= 0:
-            raise ConfigurationError(f"{name}={limit_s!r} is not allowed; allowed: seconds, above 0")
+        require(is_number(limit_s) and limit_s > 0, name, limit_s, "seconds, above 0")

@@ -1,4 +1,4 @@
-"""Reading a request's body up to a limit."""
+"""Reading the body of a request up to a limit."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ if TYPE_CHECKING:
 async def read_payload(request: web.BaseRequest, limit: int) -> bytes | None:
     """The body, or None if it is longer than `limit` bytes.
 
-    A longer one is read to its end all the same, without being kept: a client that is still sending would see a lost
-    connection instead of the answer.
+    A longer one is read to its end, but not kept: a client that is still sending would see a lost connection instead of
+    the response.
     """
     chunks: list[bytes] = []
     size = 0

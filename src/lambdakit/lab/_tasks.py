@@ -1,4 +1,4 @@
-"""Work that nobody waits for, kept until it is done."""
+"""Background tasks."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 class Tasks:
-    """Tasks of one function; without a reference the loop might drop them."""
+    """The background tasks of one function; the loop itself keeps only weak references to tasks."""
 
     __slots__ = ("_tasks",)
 
@@ -18,13 +18,13 @@ class Tasks:
         self._tasks: set[asyncio.Task[object]] = set()
 
     def spawn(self, work: Coroutine[object, object, object]) -> None:
-        """Begin something."""
+        """Start a task that nobody waits for."""
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
     async def cancel(self) -> None:
-        """Give up what is not done."""
+        """Cancel the tasks that are not done."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)

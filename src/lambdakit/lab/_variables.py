@@ -9,38 +9,37 @@ import time
 from functools import cache
 from typing import TYPE_CHECKING
 
-from . import _credentials
 from ._functions import MANAGED, SNAP_START
 
 if TYPE_CHECKING:
     from ._functions import Function
 
-_WINDOW_S = 30.0
+CREDENTIALS_PATH = "/2021-04-23/credentials"  # of the container endpoint: Lambda's own
+_VERSION_TIMEOUT_S = 30.0
 
 
 def variables(
     function: Function, *, version: str, init_type: str, runtime_api: str, region: str, marker: str
 ) -> dict[str, str]:
-    """All of them, built from nothing: what is set on this machine does not leak in.
+    """All environment variables; of this machine's only ``PATH`` is among them.
 
-    The credentials are made up: they sign requests for local services, no more. The function's own variables come last,
-    so it can be given others.
+    The credentials are made up: they sign requests to local services. The function's own variables may replace them.
 
     Args:
         function: the deployed function.
         version: the version that runs.
-        init_type: Lambda's word for how the environment comes to be.
+        init_type: as in ``AWS_LAMBDA_INITIALIZATION_TYPE``.
         runtime_api: host and port of the Runtime API.
         region: the region that the function believes it is in.
-        marker: tells this environment from all others.
+        marker: identifies this environment.
     """
-    theirs = {
+    common = {
         "PATH": os.environ.get("PATH", os.defpath),
         "LANG": "en_US.UTF-8",
         "TZ": ":UTC",
         "AWS_REGION": region,
         "AWS_DEFAULT_REGION": region,
-        **_given(init_type),
+        **_replaceable(init_type),
         **function.environment,
         "_HANDLER": function.handler,
         "LAMBDA_TASK_ROOT": str(function.task_root),
@@ -52,35 +51,35 @@ def variables(
         "AWS_LAMBDA_RUNTIME_API": runtime_api,
     }
     if init_type == SNAP_START:
-        return theirs | {  # the names of the log would be the same in every restored environment
-            "AWS_CONTAINER_CREDENTIALS_FULL_URI": f"http://{runtime_api}{_credentials.PATH}",
+        return common | {  # no names of the log: they would be the same in every restored environment
+            "AWS_CONTAINER_CREDENTIALS_FULL_URI": f"http://{runtime_api}{CREDENTIALS_PATH}",
             "AWS_CONTAINER_AUTHORIZATION_TOKEN": marker,
         }
     if init_type == MANAGED:
-        theirs["AWS_LAMBDA_MAX_CONCURRENCY"] = str(function.max_concurrency)
-    return theirs | {
+        common["AWS_LAMBDA_MAX_CONCURRENCY"] = str(function.max_concurrency)
+    return common | {
         "AWS_LAMBDA_LOG_GROUP_NAME": f"/aws/lambda/{function.name}",
         "AWS_LAMBDA_LOG_STREAM_NAME": f"{time.strftime('%Y/%m/%d', time.gmtime())}/[{version}]{marker}",
     }
 
 
-def _given(init_type: str) -> dict[str, str]:
-    """What the function's own variables may replace."""
+def _replaceable(init_type: str) -> dict[str, str]:
+    """The variables that the function's own may replace."""
     if init_type == SNAP_START:
-        return {}  # a snapshot must not carry credentials: they come from the container endpoint
-    given = {
+        return {}  # a snapshot must not contain credentials: they come from the container endpoint
+    credentials = {
         "AWS_ACCESS_KEY_ID": "ASIALOCALLAB00000000",
         "AWS_SECRET_ACCESS_KEY": "made-up",
         "AWS_SESSION_TOKEN": "made-up",
     }
-    return given | {"AWS_LAMBDA_LOG_FORMAT": "JSON"} if init_type == MANAGED else given
+    return credentials | {"AWS_LAMBDA_LOG_FORMAT": "JSON"} if init_type == MANAGED else credentials
 
 
 @cache
 def python_version(python: str) -> str:
-    """Major and minor version of an interpreter, such as "3.12"; another one than ours is asked, once."""
+    """Major and minor version of an interpreter, such as "3.12"."""
     if python == os.path.abspath(sys.executable):  # noqa: PTH100 - as in the function
         return f"{sys.version_info.major}.{sys.version_info.minor}"
     code = "import sys; print('%d.%d' % sys.version_info[:2])"
-    asked = subprocess.run([python, "-I", "-S", "-c", code], capture_output=True, timeout=_WINDOW_S, check=True)  # noqa: S603 - the user's interpreter
-    return asked.stdout.decode().strip()
+    done = subprocess.run([python, "-I", "-S", "-c", code], capture_output=True, timeout=_VERSION_TIMEOUT_S, check=True)  # noqa: S603 - the user's interpreter
+    return done.stdout.decode().strip()

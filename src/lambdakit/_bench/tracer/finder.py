@@ -1,4 +1,4 @@
-"""A look at modules while they are imported."""
+"""The import hook: modules are instrumented, or timed, while they are imported."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
-from .notes import end_phase, local, note, wrap
+from .recorder import end_phase, local, record, wrap
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -16,11 +16,11 @@ RUNTIME_CLIENT = "awslambdaric.lambda_runtime_client"
 
 
 class Finder:
-    """Finds modules as all other finders do.
+    """Finds modules by the other finders, and has some of them loaded by a function.
 
     Args:
-        wants: whether a module of that name is to be looked at.
-        load: called with the module's own loader, the seconds that it took to find it, and the module; loads it.
+        wants: whether a module of that name is one of them.
+        load: loads it; called with the module's own loader, the seconds that it took to find it, and the module.
     """
 
     def __init__(self, wants: Callable[[str], bool], load: Callable[[Any, float, Any], None]) -> None:
@@ -43,36 +43,36 @@ class Finder:
 
 
 class _Loader:
-    """Stands before a module's own loader, of which the module knows."""
+    """Loads a module in the place of its own loader, of which alone the module knows."""
 
-    def __init__(self, inner: Any, found_s: float, load: Callable[[Any, float, Any], None]) -> None:
-        self._inner = inner
+    def __init__(self, loader: Any, found_s: float, load: Callable[[Any, float, Any], None]) -> None:
+        self._loader = loader
         self._found_s = found_s
         self._load = load
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self._inner, name)
+        return getattr(self._loader, name)
 
     def create_module(self, spec: Any) -> Any:
         """As its own loader does."""
-        return self._inner.create_module(spec)
+        return self._loader.create_module(spec)
 
     def exec_module(self, module: Any) -> None:
-        """As its own loader does; the module never knows of this one."""
-        module.__spec__.loader = module.__loader__ = self._inner
-        self._load(self._inner, self._found_s, module)
+        """Give the module its own loader, and have the function load it."""
+        module.__spec__.loader = module.__loader__ = self._loader
+        self._load(self._loader, self._found_s, module)
 
 
-def watch(how: Callable[[Any], None], module: Any) -> None:
-    """Watch a module; one that is built otherwise than expected is not watched, and that is told."""
+def instrument(how: Callable[[Any], None], module: Any) -> None:
+    """Instrument a module; one that lacks what is expected of it is recorded as not instrumented."""
     try:
         how(module)
     except AttributeError as error:
-        note("unseen", module=module.__name__, why=str(error))
+        record("unseen", module=module.__name__, why=str(error))
 
 
-def watch_runtime(module: Any) -> None:
-    """The end of INIT and of each invocation."""
+def instrument_runtime(module: Any) -> None:
+    """Record the end of INIT and of each invocation."""
 
     def next_invocation(original: Any, *args: Any, **kwargs: Any) -> Any:
         end_phase()
@@ -81,21 +81,21 @@ def watch_runtime(module: Any) -> None:
     wrap(module.LambdaRuntimeClient, "wait_next_invocation", next_invocation)
 
 
-def load_timed(inner: Any, found_s: float, module: Any) -> None:
-    """Load a module, and write down how long that took, with and without what it imports itself."""
+def load_timed(loader: Any, found_s: float, module: Any) -> None:
+    """Load a module, and record how long that took, with and without what it imports itself."""
     if module.__name__ == RUNTIME_CLIENT:
-        inner.exec_module(module)
-        watch(watch_runtime, module)
+        loader.exec_module(module)
+        instrument(instrument_runtime, module)
         return
-    above_s, within = getattr(local, "inner_s", 0.0), local.__dict__.setdefault("within", [])
-    local.inner_s = 0.0
+    outer_s, within = getattr(local, "nested_s", 0.0), local.__dict__.setdefault("within", [])
+    local.nested_s = 0.0
     within.append(module.__name__)
     started = time.perf_counter()
     try:
-        inner.exec_module(module)
+        loader.exec_module(module)
     finally:
         took_s = time.perf_counter() - started + found_s
-        own_s, local.inner_s = took_s - local.inner_s, above_s + took_s
+        own_s, local.nested_s = took_s - local.nested_s, outer_s + took_s
         within.pop()
         figures = {"own_ms": round(own_s * 1000, 3), "total_ms": round(took_s * 1000, 3)}
-        note("import", name=module.__name__, within=list(within), **figures)
+        record("import", name=module.__name__, within=list(within), **figures)

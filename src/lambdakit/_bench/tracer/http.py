@@ -1,11 +1,11 @@
-"""HTTP requests, seen as they are sent, whatever library sends them; and answers that end their connection."""
+"""HTTP requests as they are sent, whatever library sends them; responses that end their connection."""
 
 from __future__ import annotations
 
 import os
 from typing import TYPE_CHECKING
 
-from .notes import local, note, place, wrap
+from .recorder import local, record, user_line, wrap
 
 if TYPE_CHECKING:
     from typing import Any
@@ -13,22 +13,22 @@ if TYPE_CHECKING:
 _METHODS = (b"GET ", b"POST ", b"PUT ", b"DELETE ", b"HEAD ", b"PATCH ", b"OPTIONS ")
 _TARGETS = {"AmazonSSM": "ssm", "TrentService": "kms", "DynamoDB_20120810": "dynamodb"}
 _GRANT = b"grant_type=client_credentials"
-_LOOKED_AT = 8192  # bytes of what is sent or received at once
+_INSPECTED_BYTES = 8192  # of what is sent or received at once
 
-connected: dict[int, int] = {}  # the connection of each file descriptor
+connections: dict[int, int] = {}  # their numbers, by file descriptor
 
 
 def runtime_api() -> str:
-    """Host and port of the Runtime API, which is not the function's."""
+    """Host and port of the Runtime API, whose connection is not the function's."""
     return os.environ.get("AWS_LAMBDA_RUNTIME_API", "")
 
 
-def watch_tls(module: Any) -> None:
-    """Handshakes that succeed, and what goes through TLS."""
+def instrument_tls(module: Any) -> None:
+    """Record handshakes that succeed, and requests and responses over TLS."""
 
     def handshake(original: Any, *args: Any, **kwargs: Any) -> Any:
         result = original(*args, **kwargs)
-        note("handshake")
+        record("handshake")
         return result
 
     for owner, sending in ((module.SSLSocket, "send"), (module.SSLObject, "write")):
@@ -38,46 +38,46 @@ def watch_tls(module: Any) -> None:
 
 
 def send(original: Any, *args: Any, **kwargs: Any) -> Any:
-    """What is sent, seen before it is."""
+    """Record the request that is about to be sent."""
     sock, data = (*args, *kwargs.values(), None)[:2]
-    begin = _begin(data)
-    if begin.startswith(_METHODS):
-        _request(sock, begin)
-    if _GRANT in begin:
-        note("token", place=place())
+    head = _head_of(data)
+    if head.startswith(_METHODS):
+        _record_request(sock, head)
+    if _GRANT in head:
+        record("token", place=user_line())
     return original(*args, **kwargs)
 
 
 def receive(original: Any, *args: Any, **kwargs: Any) -> Any:
-    """What is received: only whether an answer says that the server will close the connection."""
+    """Record that a response ends its connection."""
     result = original(*args, **kwargs)
-    number = connected.get(_fileno(args[0]))
+    number = connections.get(_fileno(args[0]))
     if number is not None:
         buffers = [value for value in (*args, *kwargs.values()) if isinstance(value, (bytearray, memoryview))]
-        begin = _begin(buffers[0])[:result] if buffers else _begin(result)
-        if begin.startswith(b"HTTP/1.") and _is_last(begin.partition(b"\r\n\r\n")[0].lower()):
-            note("closing", connection=number)
+        head = _head_of(buffers[0])[:result] if buffers else _head_of(result)
+        if head.startswith(b"HTTP/1.") and _closes_connection(head.partition(b"\r\n\r\n")[0].lower()):
+            record("closing", connection=number)
     return result
 
 
-def _begin(data: Any) -> bytes:
-    """The first bytes; none of what cannot be looked at."""
+def _head_of(data: Any) -> bytes:
+    """The first bytes; none of what is no buffer."""
     try:
-        return bytes(memoryview(data).cast("B")[:_LOOKED_AT])
+        return bytes(memoryview(data).cast("B")[:_INSPECTED_BYTES])
     except TypeError:
         return b""
 
 
-def _is_last(head: bytes) -> bool:
-    """Whether no other answer comes over the connection."""
+def _closes_connection(head: bytes) -> bool:
+    """Whether the server closes the connection after this response."""
     if b"\r\nconnection: close" in head:
         return True
     return head.startswith(b"http/1.0") and b"\r\nconnection: keep-alive" not in head
 
 
-def _request(sock: Any, begin: bytes) -> None:
-    """Write down a request."""
-    first, *rest = begin.partition(b"\r\n\r\n")[0].decode("latin-1").split("\r\n")
+def _record_request(sock: Any, head: bytes) -> None:
+    """Record a request, unless it goes to the Runtime API."""
+    first, *rest = head.partition(b"\r\n\r\n")[0].decode("latin-1").split("\r\n")
     if not first.endswith(("HTTP/1.1", "HTTP/1.0")):
         return
     fields = {name.strip().lower(): value.strip() for name, _, value in (line.partition(":") for line in rest)}
@@ -89,11 +89,11 @@ def _request(sock: Any, begin: bytes) -> None:
     what = getattr(local, "operation", None) if signed else None
     if what is None and operation:
         what = f"{_TARGETS.get(prefix, prefix)}.{operation}"
-    number = connected.get(_fileno(sock))
-    note("request", what=what or f"{first.split(' ')[0]} {host}", host=host, aws=signed, connection=number)
+    number = connections.get(_fileno(sock))
+    record("request", what=what or f"{first.split(' ')[0]} {host}", host=host, aws=signed, connection=number)
 
 
 def _fileno(sock: Any) -> int:
-    """Its descriptor; -1 for what has none, as an SSLObject."""
+    """Its file descriptor; -1 for what has none, such as an SSLObject."""
     fileno = getattr(sock, "fileno", None)
     return fileno() if fileno is not None else -1

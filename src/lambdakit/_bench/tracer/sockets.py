@@ -5,20 +5,20 @@ from __future__ import annotations
 import errno
 from typing import TYPE_CHECKING
 
-from .http import connected, receive, runtime_api, send
-from .notes import note, place, wrap
+from .http import connections, receive, runtime_api, send
+from .recorder import record, user_line, wrap
 
 if TYPE_CHECKING:
     from typing import Any
 
-_PENDING = (BlockingIOError, InterruptedError)  # an asynchronous connect that is under way
+_PENDING = (BlockingIOError, InterruptedError)  # a connect without blocking has begun
 _STREAM = 1
-_names: dict[str, str] = {}  # host names by their addresses
+_hosts: dict[str, str] = {}  # names, by their addresses
 _count = 0
 
 
-def watch_sockets(module: Any) -> None:
-    """Connections, and what goes over them."""
+def instrument_sockets(module: Any) -> None:
+    """Record connections, and requests and responses over them."""
 
     def connect(original: Any, *args: Any) -> Any:
         try:
@@ -34,7 +34,7 @@ def watch_sockets(module: Any) -> None:
         found = original(*args, **kwargs)
         host = args[0] if args else kwargs.get("host")
         if host:
-            _names.update((entry[4][0], _text(host)) for entry in found)
+            _hosts.update((entry[4][0], _text(host)) for entry in found)
         return found
 
     for name in ("connect", "connect_ex"):
@@ -46,22 +46,26 @@ def watch_sockets(module: Any) -> None:
     wrap(module, "getaddrinfo", getaddrinfo)
 
 
-def connection(host: Any, port: int | None) -> int:
-    """Write down a connection; the answer is its number."""
+def record_connection(host: Any, port: int | None) -> int:
+    """Record a connection.
+
+    Returns:
+        Its number.
+    """
     global _count  # noqa: PLW0603 - one process is one environment
     _count += 1
     number = _count
-    note("connection", id=number, host=_text(host), port=port, place=place())
+    record("connection", id=number, host=_text(host), port=port, place=user_line())
     return number
 
 
 def _opened(sock: Any, address: Any) -> None:
-    """A connection, unless it is the runtime's own, or a datagram socket's."""
+    """Record a connection, unless it is the runtime's own, or a datagram socket's."""
     if sock.type & 0xF != _STREAM:
         return
     host, port = address[:2] if isinstance(address, tuple) else (address, None)
     if f"{host}:{port}" != runtime_api():
-        connected[sock.fileno()] = connection(_names.get(host, host), port)
+        connections[sock.fileno()] = record_connection(_hosts.get(host, host), port)
 
 
 def _text(name: Any) -> str:

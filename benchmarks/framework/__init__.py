@@ -1,0 +1,1 @@
+"""How effects are measured: claims, processes, sampling, statistics, the command and its output."""

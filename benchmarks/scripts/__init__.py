@@ -1,0 +1,1 @@
+"""Scripts that run in a fresh process, by their path: nothing of this package is loaded there."""

@@ -1,0 +1,255 @@
+"""The event loop that coroutine handlers run on, the same one in every invocation of an environment."""
+
+from __future__ import annotations
+
+import gc
+import sys
+from contextvars import copy_context
+
+from ._diagnostics import warn
+from ._environment import CURRENT
+from .exceptions import ConfigurationError, MissingDependencyError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from asyncio import AbstractEventLoop, Runner, Task
+    from collections.abc import Awaitable, Callable
+    from typing import Any, TypeVar
+
+    from ._clock import Budget
+    from ._environment import Environment, HandlerOptions, Invocation
+
+    R = TypeVar("R")
+
+_END_S = 0.1  # for what a cancelled task does in `finally`; a fraction of the deadline margin
+_SHOWN = 5  # names in a warning
+
+
+def loop_kind(given: Any) -> str:
+    """`given`, if it is a kind of event loop that there is beside asyncio's own."""
+    if given != "uvloop":
+        raise ConfigurationError(f'loop={given!r:.80}: give "asyncio" or "uvloop"')
+    try:
+        __import__("uvloop")  # asked for, so paid in INIT and not in the first invocation
+    except ImportError as error:
+        raise MissingDependencyError(
+            'loop="uvloop": uvloop is not installed; `pip install uvloop`, or leave loop= out'
+        ) from error
+    return "uvloop"
+
+
+class EventLoop:
+    """The kept loop of an environment, one for each kind that was asked for.
+
+    A loop runs in one thread at a time. A thread that finds it at work gets one of its own, which is closed after it.
+    Thread-safe, without a lock: each step on a dictionary here is one of its own operations.
+
+    Args:
+        budget: seconds that I/O may take now.
+    """
+
+    CLOSES_LAST = True  # coroutines close what they have built
+
+    __slots__ = ("_budget", "_idle", "_open", "_times_closed")
+
+    def __init__(self, *, budget: Budget) -> None:
+        self._budget = budget
+        self._start()
+
+    @classmethod
+    def of(cls, env: Environment) -> EventLoop:
+        """That of an environment."""
+        return cls(budget=env._budget)
+
+    def _start(self) -> None:
+        self._times_closed = 0
+        self._idle: dict[str, Runner] = {}  # by kind
+        self._open: set[Runner] = set()  # these, and those at work
+
+    def run(self, work: Awaitable[R], options: HandlerOptions) -> R:
+        """What `work` brings; it runs in a copy of this context.
+
+        Args:
+            work: anything that can be awaited.
+            options: of the handler: the kind of loop, as `loop_kind` allows it, and the grace: seconds that tasks may
+                still take that `work` has left over, no more than the budget; then they are cancelled, with a warning.
+                None: they stay, and go on when the loop runs again.
+        """
+        kind, grace_s = options.loop, options.grace_s
+        runner = self._idle.pop(kind, None) or self._open_runner(kind)
+        times_closed, usable = self._times_closed, False
+        try:
+            try:
+                result = runner.run(_await(work), context=copy_context())
+            except (KeyboardInterrupt, SystemExit):
+                raise  # nothing more runs then
+            except BaseException:
+                self._finish_tasks(runner, grace_s)
+                usable = True
+                raise
+            self._finish_tasks(runner, grace_s)
+            usable = True
+            return result
+        finally:
+            mine = runner in self._open  # not in a child that was forked within `work`: there it is the parent's
+            usable = usable and times_closed == self._times_closed
+            if mine and not (usable and self._idle.setdefault(kind, runner) is runner):
+                self._close_runner(runner)
+
+    def _open_runner(self, kind: str) -> Runner:
+        import asyncio  # 50 ms, paid only for coroutines; in INIT, where the decorator can tell that it has one
+
+        # A factory, because a Runner without one makes its loop the thread's current one for everybody.
+        factory: Callable[[], AbstractEventLoop] = asyncio.new_event_loop
+        if kind == "uvloop":
+            factory = sys.modules["uvloop"].new_event_loop
+        runner = asyncio.Runner(loop_factory=factory)
+        self._open.add(runner)
+        return runner
+
+    def _finish_tasks(self, runner: Runner, grace_s: float | None) -> None:
+        if grace_s is not None and runner in self._open:
+            left = sys.modules["asyncio"].all_tasks(runner.get_loop())
+            if left:
+                left_s = self._budget()
+                limit_s = grace_s if left_s is None else min(grace_s, left_s)
+                runner.run(_wait_for(left, limit_s), context=copy_context())
+
+    def _close_runner(self, runner: Runner) -> None:
+        """Not `Runner.close`, which waits without limit for tasks that do not end, and for threads."""
+        loop = runner.get_loop()
+        try:
+            if not in_loop():  # or no other can run in this thread
+                runner.run(_shut_down())
+        finally:
+            loop.close()
+            self._open.discard(runner)
+
+    def close(self) -> None:
+        """Cancel what is left, close async generators and the loop. One at work is closed when it is done."""
+        self._times_closed += 1
+        idle = [self._idle.pop(kind, None) for kind in [*self._idle]]  # None: another thread was faster
+        for runner in filter(None, idle):
+            self._close_runner(runner)
+
+    def after_fork_in_child(self) -> bool:
+        """Never run a destructor of the parent's loops; the child makes its own.
+
+        A loop that is closed takes its files out of its selector, and epoll's is one that both processes share. The end
+        of the interpreter runs destructors, too: hence something that nothing outside refers to and that is never
+        collected.
+        """
+        inherited: list[Any] = [*self._open]
+        if inherited:
+            inherited.append(inherited)
+            gc.freeze()
+        self._start()  # whoever leaves a coroutine in the child leaves the parent's loop alone
+        return False
+
+    def __repr__(self) -> str:
+        """The kinds that are kept."""
+        return f"<EventLoop {' '.join(self._idle) or 'none'}>"
+
+
+async def _await(work: Awaitable[R]) -> R:
+    return await work
+
+
+def _others() -> set[Task[Any]]:
+    """The tasks of the running loop, but for this one."""
+    asyncio = sys.modules["asyncio"]
+    return asyncio.all_tasks() - {asyncio.current_task()}  # type: ignore[no-any-return]
+
+
+async def _wait_for(left: set[Task[Any]], limit_s: float) -> None:
+    """Wait for tasks, and for those that they start, but no longer than the limit; cancel what is not done then.
+
+    Each is given at least one step, since a generator that nobody reads to its end is closed by a task of its own.
+    """
+    import asyncio
+
+    now = asyncio.get_running_loop().time
+    end, left_s = now() + limit_s, max(0.0, limit_s)
+    while left and left_s >= 0.0:
+        _report((await asyncio.wait(left, timeout=left_s))[0])
+        left, left_s = _others(), end - now()
+    if left:
+        warn(
+            "left over by the handler, and cancelled after %.1f s: %s. Await them in the handler; "
+            "what is to live on in the next invocation needs @handler(grace=None)",
+            max(0.0, limit_s),
+            _names(left),
+        )
+        await _cancel(left)
+
+
+async def _cancel(left: set[Task[Any]]) -> None:
+    import asyncio
+
+    for task in left:
+        task.cancel()
+    done, not_ended = await asyncio.wait(left, timeout=_END_S)
+    _report(done)
+    if not_ended:
+        warn("still not ended %.1f s after they were cancelled: %s", _END_S, _names(not_ended))
+
+
+async def _shut_down() -> None:
+    """The last that a loop does."""
+    import asyncio
+
+    if left := _others():
+        await _cancel(left)
+    try:
+        async with asyncio.timeout(_END_S):
+            await asyncio.get_running_loop().shutdown_asyncgens()
+    except TimeoutError:
+        warn("async generators were still not closed after %.1f s", _END_S)
+
+
+def _report(done: set[Task[Any]]) -> None:
+    """Log what tasks have raised that nobody awaits any more: the type, since the message may be anything."""
+    for task in done:
+        if not task.cancelled() and (error := task.exception()) is not None:
+            warn("%s, left over by the handler, raised %s", _name(task), type(error).__name__)
+
+
+def _names(tasks: set[Task[Any]]) -> str:
+    names = sorted(map(_name, tasks))
+    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    return ", ".join(names[:_SHOWN]) + more
+
+
+def _name(task: Task[Any]) -> str:
+    return getattr(task.get_coro(), "__qualname__", "a task")
+
+
+# An event loop is running already: a test that is a coroutine awaits the invocation.
+
+
+def in_loop() -> bool:
+    """Whether an event loop is running in this thread."""
+    asyncio = sys.modules.get("asyncio")
+    return asyncio is not None and asyncio._get_running_loop() is not None  # noqa: SLF001 - the public one raises
+
+
+async def as_coroutine(answer: Any) -> Any:
+    """`answer`, for a caller who awaits it."""
+    return answer
+
+
+def finish_later(env: Environment, invocation: Invocation, work: Awaitable[Any]) -> Awaitable[Any]:
+    """The rest of an invocation whose work has yet to be awaited. Tasks that it leaves over are the loop's."""
+    CURRENT.set(invocation._outer)  # it is not the caller's any more: another task may be the one that awaits it
+    return _finish(env, invocation, work)
+
+
+async def _finish(env: Environment, invocation: Invocation, work: Awaitable[Any]) -> Any:
+    CURRENT.set(invocation)
+    try:
+        return await work
+    except BaseException as error:
+        invocation.error = type(error).__name__
+        raise
+    finally:
+        env._end(invocation)

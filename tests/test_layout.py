@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import sys
 from collections.abc import Iterator
 from graphlib import TopologicalSorter
@@ -79,8 +80,13 @@ def _module_name(path: Path) -> str:
     return ".".join(path.relative_to(PACKAGE).with_suffix("").parts)
 
 
-def _imports(path: Path) -> Iterator[Import]:
+@functools.cache
+def _imports(path: Path) -> tuple[Import, ...]:
     """All of lambdakit's that a module imports, wherever in it."""
+    return tuple(_read(path))
+
+
+def _read(path: Path) -> Iterator[Import]:
     folders = path.relative_to(PACKAGE.parent).parts[:-1]
     tree = ast.parse(path.read_text(encoding="utf-8"))
     functions = [node for node in ast.walk(tree) if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))]

@@ -553,11 +553,11 @@ def test_of_a_batch_what_is_invalidated_meanwhile_is_not_kept(cache: Cache, cloc
 
 
 def test_in_a_batch_each_key_fares_by_itself(cache: Cache, clock: ManualClock) -> None:
-    """New, stale after a failure, resting, and failed with nothing at hand."""
-    for key in ("stale", "resting"):
+    """New, stale after a failure, in back-off, and failed without an entry."""
+    for key in ("stale", "in back-off"):
         fetch(cache, key, "old")
     clock.tick(60)
-    fail(cache, "resting", ConnectionResetError())
+    fail(cache, "in back-off", ConnectionResetError())
     denied = error_of(AccessDeniedError)
     asked: list[list[Any]] = []
 
@@ -565,12 +565,12 @@ def test_in_a_batch_each_key_fares_by_itself(cache: Cache, clock: ManualClock) -
         asked.append(keys)
         return {"stale": ConnectionResetError(), "denied": denied, "new": Entry("new")}
 
-    outcomes = cache.fetch_each(["new", "denied", "resting", "stale"], work, ttl_s=60.0, stale_ttl_s=60.0)
+    outcomes = cache.fetch_each(["new", "denied", "in back-off", "stale"], work, ttl_s=60.0, stale_ttl_s=60.0)
     assert asked == [["new", "denied", "stale"]]
     assert {key: outcome.value if isinstance(outcome, Entry) else outcome for key, outcome in outcomes.items()} == {
         "new": "new",
         "denied": denied,
-        "resting": "old",
+        "in back-off": "old",
         "stale": "old",
     }
 

@@ -200,9 +200,11 @@ def test_settings_are_what_the_cache_goes_by() -> None:
         assert lambdakit.stats()["entries"] == 1
 
 
-@pytest.mark.parametrize(("processes", "luck", "pause_s"), [("8", 0.999, 0.05), ("8", 0.5, 0.025), ("", 0.5, 0.0)])
+@pytest.mark.parametrize(
+    ("processes", "random_value", "pause_s"), [("8", 0.999, 0.05), ("8", 0.5, 0.025), ("", 0.5, 0.0)]
+)
 def test_processes_of_one_machine_spread_their_first_call_to_parameter_store(
-    processes: str, luck: float, pause_s: float
+    processes: str, random_value: float, pause_s: float
 ) -> None:
     """Over at most 50 ms, by chance, once, in batches too; Secrets Manager takes what comes."""
     settings = Settings.from_environ({"AWS_LAMBDA_MAX_CONCURRENCY": processes})
@@ -211,7 +213,7 @@ def test_processes_of_one_machine_spread_their_first_call_to_parameter_store(
         lambda: lambdakit.get_parameters(["/a", "/b"]),
         lambda: lambdakit.get_parameters_by_path("/"),
     ):
-        clock = ManualClock(chance=luck)
+        clock = ManualClock(chance=random_value)
         backend = MemoryBackend(secrets={"x": "1"}, parameters={"/a": "1", "/b": "2"})
         with lambdakit.use_environment(lambdakit.Environment(settings=settings, clock=clock, backend=backend)):
             begun = clock.monotonic_s

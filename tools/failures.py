@@ -27,7 +27,12 @@ FAULTS: dict[str, tuple[str, str | tuple[str, str]]] = {
     "not_found": ("400 `ResourceNotFoundException`, `ParameterNotFound`", "NotFoundError"),
     "invalid_request": ("400 `ValidationException`", "FetchError"),
 }
-PASSING = ("ThrottledError", "ServiceError", "NetworkError", "DeadlineExceededError")  # what a stale value is served on
+TRANSIENT = (
+    "ThrottledError",
+    "ServiceError",
+    "NetworkError",
+    "DeadlineExceededError",
+)  # what a stale value is served on
 
 
 def first_fetch(kind: str, backend: str) -> str:
@@ -39,7 +44,7 @@ def first_fetch(kind: str, backend: str) -> str:
 def refresh(kind: str, backend: str) -> str:
     """The law for a value that was: a fault that may pass costs a warning, every other raises as on the first fetch."""
     outcome = first_fetch(kind, backend)
-    return STALE if outcome in PASSING else outcome
+    return STALE if outcome in TRANSIENT else outcome
 
 
 def table() -> str:

@@ -57,7 +57,7 @@ def rounds(
     extra, watched = _Extra(run), tuple(rows)
     for round_ in range(least * run.size.times_more):
         if round_ >= least:
-            if extra.is_over(watched, series(trials)):
+            if extra.has_settled(watched, series(trials)):
                 break
             run.more(len(ways))
         for way in ways if round_ % 2 == 0 else reversed(ways):
@@ -75,7 +75,7 @@ class _Extra:
         self._patience_s = min(run.size.patience_s, run.patience_s)
         self._began_s: float | None = None
 
-    def is_over(self, rows: Iterable[Row], series: Mapping[str, Series]) -> bool:
+    def has_settled(self, rows: Iterable[Row], series: Mapping[str, Series]) -> bool:
         """Whether there is no further round."""
         now_s = time.monotonic()
         self._began_s = now_s if self._began_s is None else self._began_s

@@ -372,7 +372,7 @@ def test_init_without_time_left_preloads_nothing(
 
 
 PERMANENT = (NotFoundError, AccessDeniedError)
-PASSING = (ThrottledError, NetworkError)
+TRANSIENT = (ThrottledError, NetworkError)
 USES: dict[str, tuple[Any, Callable[[], Any]]] = {
     "secret": (secret("bad"), lambda: lambdakit.get_secret("bad")),
     "parameter": (parameter("bad"), lambda: lambdakit.get_parameter("bad")),
@@ -410,7 +410,7 @@ def test_an_error_that_will_not_pass_is_raised_at_the_first_use(
     assert use[1]() in ("value", {"/bad/x": "value"})
 
 
-@pytest.mark.parametrize("kind", PASSING)
+@pytest.mark.parametrize("kind", TRANSIENT)
 def test_an_error_that_may_pass_is_tried_again_at_the_first_use(
     init: Environment, backend: MemoryBackend, caplog: pytest.LogCaptureFixture, use: Any, kind: Any
 ) -> None:

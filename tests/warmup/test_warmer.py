@@ -127,17 +127,17 @@ def test_paths_and_configurations_too_but_not_what_is_anybodys(
 
 
 @pytest.mark.parametrize(
-    ("luck", "age_s", "fetched"),
+    ("random_value", "age_s", "fetched"),
     [(0.0, 239.0, 0), (0.0, 240.0, 1), (0.0, 241.0, 1), (0.5, 224.0, 0), (0.5, 226.0, 1)],
 )
 def test_the_cadence_is_learnt(
-    luck: float, age_s: float, fetched: int, warm: Environment, clock: ManualClock, backend: MemoryBackend
+    random_value: float, age_s: float, fetched: int, warm: Environment, clock: ManualClock, backend: MemoryBackend
 ) -> None:
     """With a ping a minute, a value is fetched when it is 240 s old: the next ping would be too late for 300 s.
 
     A reader's jitter counts too: what is good for 285 s is fetched when it is 225 s old.
     """
-    clock.random_value = luck
+    clock.random_value = random_value
     for _ in range(3):
         ping()
         clock.suspend(60)

@@ -10,13 +10,13 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, ClassVar, Self
 
 import pytest
+from snapshots import restore, snapshot
 
 import lambdakit
 from lambdakit import ConfigurationError, Environment, LambdakitError, Settings, _environment
 from lambdakit._backends import Backends
 from lambdakit._diagnostics import warn
 from lambdakit._environment import part
-from lambdakit._snap_start import after_restore, before_snapshot
 from lambdakit.testing import FakeContext, ManualClock, MemoryBackend
 
 
@@ -409,11 +409,11 @@ def test_before_a_snapshot_everything_that_is_secret_is_dropped() -> None:
     """Values and connections; clients stay the same objects. An environment that was not used has nothing to drop."""
     env = Environment(backend=MemoryBackend(secrets={"x": "1"}))
     with lambdakit.use_environment(env):
-        before_snapshot()
+        snapshot()
         assert env._parts.made == {}
         client = lambdakit.client("sqs")
         lambdakit.get_secret("x")
-        before_snapshot()
+        snapshot()
         assert (lambdakit.secret("x").state, lambdakit.client("sqs") is client) == ("absent", True)
         assert "values=0" in repr(env)
     env.close()
@@ -435,7 +435,7 @@ def test_after_a_restore_it_is_another_environment(caplog: pytest.LogCaptureFixt
         lambdakit.on_restore(lambda: ran.append("after"))
         before = env.id
         clock.suspend(1000)
-        after_restore()
+        restore()
         clock.tick(1)
         assert env.id != before
         assert env._begin(None).init_to_invoke_s == 1
@@ -450,17 +450,17 @@ def test_after_a_restore_it_is_another_environment(caplog: pytest.LogCaptureFixt
 def test_after_a_restore_chance_is_another(env: Environment, monkeypatch: pytest.MonkeyPatch) -> None:
     """All environments of a snapshot would draw the same numbers; one handler may turn it off for all."""
     state = random.getstate()
-    after_restore()
+    restore()
     assert random.getstate() != state
     with lambdakit.use_environment(Environment()):
         lambdakit.handler(reseed=False)(lambda event, context: None)
         lambdakit.handler(lambda event, context: None)
         state = random.getstate()
-        after_restore()
+        restore()
         assert random.getstate() == state
     for name in ("random", "ssl"):
         monkeypatch.delitem(sys.modules, name)
-    after_restore()
+    restore()
     assert not {"random", "ssl"} & set(sys.modules)  # what nobody uses is not imported for it
 
 

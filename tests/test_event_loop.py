@@ -18,11 +18,11 @@ from typing import Any
 
 import httpx
 import pytest
+from snapshots import restore, snapshot
 
 import lambdakit
 from lambdakit import ConfigurationError, Environment, LambdakitError, MissingDependencyError
 from lambdakit._event_loop import EventLoop
-from lambdakit._snap_start import after_restore, before_snapshot
 from lambdakit.testing import FakeContext
 
 KINDS = ["asyncio", pytest.param("uvloop", marks=pytest.mark.skipif(sys.platform == "win32", reason="no uvloop"))]
@@ -208,10 +208,10 @@ def test_a_restore_has_a_new_loop() -> None:
     """The old one's selector would be in the snapshot."""
     fn = lambdakit.handler(the_loop)
     kept = fn({}, None)
-    before_snapshot()
+    snapshot()
     assert kept.is_closed()
     in_hook = fn({}, None)
-    after_restore()
+    restore()
     assert in_hook.is_closed()
     assert not fn({}, None).is_closed()
 

@@ -13,10 +13,10 @@ from typing import Any, Self
 
 import pytest
 from proc import sockets
+from snapshots import restore
 
 import lambdakit
 from lambdakit import Environment, Settings, _environment
-from lambdakit._snap_start import after_restore
 from lambdakit.testing import FakeContext, ManualClock, MemoryBackend
 
 pytestmark = pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
@@ -204,7 +204,7 @@ def test_what_is_wanted_after_a_restore_is_kept() -> None:
 
     def child() -> list[object]:
         random.setstate(state)
-        after_restore()
+        restore()
         return [[*called], random.getstate() == state]
 
     with lambdakit.use_environment(Environment(settings=Settings(), backend=MemoryBackend())) as env:

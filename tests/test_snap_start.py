@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from snapshots import restore, snapshot
 
 import lambdakit
 from lambdakit import ConfigurationError, Environment, Settings
-from lambdakit._snap_start import after_restore, before_snapshot, register
+from lambdakit._snap_start import register
 from lambdakit.testing import FakeContext, MemoryBackend
 
 SNAP_START = Settings(init_type="snap-start", in_lambda=True)
@@ -73,13 +74,13 @@ def test_values_are_dropped_before_the_snapshot(env: Environment, backend: Memor
     lambdakit.get_secret("x")
     lambdakit.get_parameter("/y")
     model()
-    before_snapshot()
+    snapshot()
     assert lambdakit.secret("x").state == "absent"
     assert lambdakit.parameter("/y").state == "absent"
     model()
     assert len(made) == 2
     lambdakit.get_secret("x")
-    after_restore()
+    restore()
     assert lambdakit.secret("x").state == "absent"
 
 
@@ -97,8 +98,8 @@ def test_declared_values_wait_for_the_first_invocation(env: Environment, backend
         return [lambdakit.secret("x").state, lambdakit.secret("declared").state, lambdakit.parameter("/y").state]
 
     assert (ran, backend.calls) == ([0], [])
-    before_snapshot()
-    after_restore()
+    snapshot()
+    restore()
     assert backend.calls == []
     assert handler({}, FakeContext()) == ["fresh"] * 3
     assert sorted(backend.calls) == [("parameter", "/y"), ("secrets", "x, declared")]
@@ -114,8 +115,8 @@ def test_the_start_kind_is_restored(env: Environment) -> None:
     def handler(event: Any, context: Any) -> None:
         kinds.append((lambdakit.invocation().start_kind, lambdakit.is_cold_start()))
 
-    before_snapshot()
-    after_restore()
+    snapshot()
+    restore()
     handler({}, FakeContext())
     handler({}, FakeContext())
     assert kinds == [("restored", False), ("warm", False)]
@@ -124,9 +125,9 @@ def test_the_start_kind_is_restored(env: Environment) -> None:
 def test_environments_of_one_snapshot_differ(env: Environment) -> None:
     """The id is that of the restored environment."""
     before = env.id
-    after_restore()
+    restore()
     first = env.id
-    after_restore()
+    restore()
     assert len({before, first, env.id}) == 3
 
 
@@ -141,7 +142,7 @@ def test_random_is_seeded_anew_unless_told_otherwise(env: Environment) -> None:
         with lambdakit.use_environment(Environment(settings=SNAP_START)):
             lambdakit.handler(lambda event, context: None, **options)
             random.setstate(state)
-            after_restore()
+            restore()
             return random.random()  # noqa: S311 - as above
 
     assert after(reseed=False) == drawn
@@ -163,7 +164,7 @@ def test_what_is_not_loaded_has_no_state_to_renew(monkeypatch: pytest.MonkeyPatc
     """The same in this process."""
     for name in ("random", "ssl"):
         monkeypatch.delitem(sys.modules, name, raising=False)
-    after_restore()
+    restore()
     assert {"random", "ssl"}.isdisjoint(sys.modules)
 
 
@@ -182,9 +183,9 @@ def test_functions_of_the_user_are_called_after_ours(
         raise RuntimeError("planted text")
 
     lambdakit.on_restore(lambda: said.append("last"))
-    before_snapshot()
+    snapshot()
     assert said == []
-    after_restore()
+    restore()
     assert said == ["1", "last"]
     assert [record.getMessage() for record in caplog.records] == [
         f"on_restore: {failing.__qualname__}: RuntimeError was raised"
@@ -216,8 +217,8 @@ print(json.dumps("survived"))
 def test_clients_stay_the_same_objects(env: Environment) -> None:
     """User modules hold them."""
     client = lambdakit.client("dynamodb")
-    before_snapshot()
-    after_restore()
+    snapshot()
+    restore()
     assert lambdakit.client("dynamodb") is client
 
 

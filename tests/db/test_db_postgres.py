@@ -10,10 +10,10 @@ from typing import Any
 import psycopg
 import pytest
 import sqlalchemy
+from snapshots import restore, snapshot
 
 import lambdakit
 from lambdakit import Environment
-from lambdakit._snap_start import after_restore, before_snapshot
 from lambdakit.testing import FakeContext, ManualClock
 
 SECRET = "prod/db"
@@ -92,9 +92,9 @@ def test_a_snapshot_has_no_connection(postgres: Any, database: Any) -> None:
     """The server sees it close; after the restore there is another."""
     before = invoke(lambda: pid(database()))
     assert postgres.serves(before)
-    before_snapshot()
+    snapshot()
     assert postgres.serves()
-    after_restore()
+    restore()
     after = invoke(lambda: pid(database()))
     assert after != before
     assert postgres.serves(after)

@@ -1,11 +1,17 @@
 """Which features a function names: told by the code of its modules. That nothing else is imported later: tests/lab."""
 
 import functools
+import importlib.util
+import json.decoder
 import logging
+import os
+import secrets
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
+from unittest.mock import MagicMock
 
 import pytest
 
@@ -25,7 +31,7 @@ def named(fn: Any) -> set[str]:
 @pytest.fixture(autouse=True)
 def modules(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """What is loaded, as far as it is found: modules that hold the package are read, and those of tests do."""
-    modules: dict[str, Any] = {"lambdakit": lambdakit}
+    modules: dict[str, Any] = {"lambdakit": lambdakit, "os": os}
     known = SimpleNamespace(
         modules=modules, stdlib_module_names=sys.stdlib_module_names, _getframe=lambda: sys._getframe(1)
     )
@@ -109,7 +115,7 @@ def nothing(event: Any, context: Any) -> Any:
     return event.fan_out
 
 
-endless: Any = wrapped(plain)
+endless: Any = wrapped(nothing)
 endless.__wrapped__ = endless
 
 
@@ -132,6 +138,11 @@ def module(modules: dict[str, Any]) -> ModuleType:
         "import lambdakit\ndef stock(): return lambdakit.fan_out()",
         "import lambdakit as lk\nclass Stock:\n def get(self): return lk.fan_out()",
         "import lambdakit\nclass Stock:\n @property\n def now(self): return lambdakit.fan_out()",
+        "import lambdakit\nclass Stock:\n now = property(None, lambda self, value: lambdakit.fan_out())",
+        "import lambdakit\nclass Stock:\n class Items:\n  def now(self): return lambdakit.fan_out()",
+        "import lambdakit, functools\n@functools.cache\ndef stock(): return lambdakit.fan_out()",
+        "import lambdakit, functools as f\nclass A:\n @f.cached_property\n def now(self): return lambdakit.fan_out()",
+        "import lambdakit\ndef twice(fn): return lambda: [fn(), fn()]\n@twice\ndef stock(): return lambdakit.fan_out()",
     ],
 )
 def test_other_modules_of_the_function_are_read(code: str, module: ModuleType) -> None:
@@ -153,19 +164,100 @@ def test_modules_that_do_not_hold_it_are_not_read(code: str, module: ModuleType)
     assert named(nothing) == set()
 
 
-def test_a_module_that_is_none_is_passed_over(modules: dict[str, Any]) -> None:
-    """Some packages put objects among the modules, and values that answer to `==` in ways of their own."""
+@pytest.mark.parametrize(
+    ("name", "file", "found"),
+    [
+        ("secrets", "/var/task/secrets.py", {"fan_out"}),
+        ("secrets", secrets.__file__, set()),
+        ("json.decoder", json.decoder.__file__, set()),
+        ("time", None, set()),
+    ],
+)
+def test_a_module_of_the_function_may_have_a_name_of_the_standard_library(
+    name: str, file: str | None, found: set[str], modules: dict[str, Any]
+) -> None:
+    """Where its file stands tells whose it is."""
+    module = modules[name] = ModuleType(name)
+    vars(module)["__file__"] = file
+    exec("import lambdakit\ndef stock(): return lambdakit.fan_out()", vars(module))  # noqa: S102 - as an import does
+    assert named(nothing) == found
 
-    class Odd:
-        def __eq__(self, other: object) -> bool:
-            raise ValueError("planted")
 
-        __hash__ = object.__hash__
+def test_a_name_without_a_value_yet() -> None:
+    """A function that is decorated before what it uses is there."""
 
+    def outer() -> Any:
+        def handler(event: Any, context: Any) -> Any:
+            return lambdakit.fan_out(), later
+
+        found = named(handler)
+        later = 1
+        return found
+
+    assert outer() == {"fan_out"}
+
+
+class Strict(type):
+    """A class that does not tell of itself."""
+
+    def __getattribute__(cls, name: str) -> Any:
+        raise ValueError("planted")
+
+    def __eq__(cls, other: object) -> bool:
+        raise ValueError("planted")
+
+    __hash__ = type.__hash__
+
+
+class Odd(metaclass=Strict):
+    """An object that answers nothing."""
+
+    def __getattribute__(self, name: str) -> Any:
+        raise ValueError("planted")
+
+    def __eq__(self, other: object) -> bool:
+        raise ValueError("planted")
+
+    def __bool__(self) -> bool:
+        raise ValueError("planted")
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+class OddModule(ModuleType):
+    def __getattribute__(self, name: str) -> Any:
+        raise ValueError("planted")
+
+
+def test_no_attribute_of_an_object_is_read_and_none_is_compared(modules: dict[str, Any]) -> None:
+    """Proxies, mocks and classes with metaclasses stand in modules, and some packages put objects among the modules."""
+    odd = type.__call__(Odd)
     holds = ModuleType("holds")
-    vars(holds)["array"] = Odd()
-    modules |= {"none": None, "odd": Odd(), "holds": holds}
+    exec("import lambdakit\ndef stock(): return lambdakit.fan_out()\nclass Stock: pass", vars(holds))  # noqa: S102
+    vars(holds).update(odd=odd, mock=MagicMock(), Odd=Odd)
+    vars(holds)["stock"].__wrapped__ = odd
+    vars(holds)["Stock"].item = odd
+    vars(holds)["Stock"].kind = Odd
+    modules |= {"none": None, "odd": odd, "odd_module": OddModule("odd_module"), "holds": holds}
+    assert named(nothing) == {"fan_out"}
+    vars(holds)["Stock"].__module__ = odd
+    assert named(nothing) == {"fan_out"}
+    del vars(holds)["__name__"]
+    assert named(odd) == {"fan_out"}
+
+
+def test_a_module_that_is_loaded_lazily_stays_unloaded(modules: dict[str, Any], tmp_path: Path) -> None:
+    """It would be loaded by the first attribute that is read."""
+    (tmp_path / "lazily.py").write_text("loaded = True\n", encoding="utf-8")
+    spec = importlib.util.spec_from_file_location("lazily", tmp_path / "lazily.py")
+    assert spec is not None
+    assert spec.loader is not None
+    spec.loader = importlib.util.LazyLoader(spec.loader)
+    module = modules["lazily"] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
     assert named(nothing) == set()
+    assert "loaded" not in object.__getattribute__(module, "__dict__")
+    assert module.loaded  # as any other attribute does
 
 
 def test_a_module_that_is_being_executed_is_read() -> None:

@@ -20,7 +20,7 @@ _CO_GENERATOR, _CO_COROUTINE, _CO_ITERABLE_COROUTINE, _CO_ASYNC_GENERATOR = 0x20
 
 # What Python itself reads of a class: a metaclass can have other answers to these names.
 _mro_of: Callable[[type], tuple[type, ...]] = vars(type)["__mro__"].__get__
-_namespace_of: Callable[[type], Mapping[str, Any]] = vars(type)["__dict__"].__get__
+namespace_of: Callable[[type], Mapping[str, Any]] = vars(type)["__dict__"].__get__
 
 
 def seconds(argument: str, value: Any) -> float:
@@ -110,7 +110,7 @@ def close_coroutine(value: Any) -> bool:
 def find_in_type(kind: type, name: str) -> Any:
     """What instances of `kind` have under `name` by their class or a base of it; None if nothing."""
     for base in _mro_of(kind):
-        namespace = _namespace_of(base)
+        namespace = namespace_of(base)
         if name in namespace:
             return namespace[name]
     return None

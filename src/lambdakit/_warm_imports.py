@@ -8,20 +8,23 @@ wrong guess costs. Under a Lambda runtime only: elsewhere everything is imported
 from __future__ import annotations
 
 import sys
-from functools import partial
-from types import CodeType, FunctionType, MethodType
+from functools import cached_property, lru_cache, partial
+from types import CodeType, FunctionType, MethodType, ModuleType
 
-from ._diagnostics import find_in_type, log_exceptions
+from ._diagnostics import find_in_type, log_exceptions, namespace_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from types import FrameType, ModuleType
+    from types import FrameType
     from typing import Any
 
     from ._environment import Environment
 
 _PACKAGE = __name__.partition(".")[0]
+_LRU_CACHE = type(lru_cache(lambda: None))
+_FUNCTIONS = frozenset({FunctionType, _LRU_CACHE})
+_namespace_of_module = vars(ModuleType)["__dict__"].__get__
 
 
 def warm_imports(env: Environment, fn: Any) -> None:
@@ -34,7 +37,7 @@ def warm_imports(env: Environment, fn: Any) -> None:
     for name in sorted(_named_features(fn, package)):
         log_exceptions(f"import of lambdakit.{name} in INIT", getattr, package, name)
     for name, module in [*sys.modules.items()]:
-        if name.startswith(f"{_PACKAGE}.") and name != __name__ and "warm_imports" in vars(module):
+        if name.startswith(f"{_PACKAGE}.") and name != __name__ and "warm_imports" in _namespace(module):
             log_exceptions(f"imports of {name} in INIT", module.warm_imports, env)
 
 
@@ -42,57 +45,120 @@ def _named_features(fn: Any, package: ModuleType) -> set[str]:
     """The public names that are imported later, and stand in code where lambdakit does."""
     later: dict[str, str] = vars(package)["_LATER"]
     named: set[str] = set()
-    for code, aliases in _code(fn, package):
+    for code, aliases in _Search(package).code(fn):
         names = {*code.co_names}
         if not aliases.isdisjoint(names):
             named |= names & later.keys()
     return named
 
 
-def _code(fn: Any, package: ModuleType) -> Iterator[tuple[CodeType, set[str]]]:
-    """All code that may use lambdakit, each with the names that the package has there."""
-    # Modules that are being executed have all their functions among their code's constants, also those below.
-    frame: FrameType | None = sys._getframe()  # noqa: SLF001 - as inspect has it, without the 5 ms of its import
-    while frame is not None:
-        if frame.f_code.co_name == "<module>":
-            yield from _with_constants(frame.f_code, _aliases(frame.f_globals, package))
-        frame = frame.f_back
-    yield from _of_function(fn, package)
-    for name, module in [*sys.modules.items()]:
-        root = name.partition(".")[0]
-        if root not in sys.stdlib_module_names and root != _PACKAGE:
-            yield from _of_module(module, package)
+class _Search:
+    """All code that may use lambdakit, each with the names that the package has there.
+
+    Types are asked, and what Python itself keeps of them: no attribute of a user's object is read, none is compared.
+    """
+
+    __slots__ = ("_aliases_in", "_package", "_seen")
+
+    def __init__(self, package: ModuleType) -> None:
+        self._package = package
+        self._seen: dict[int, Any] = {}  # by id, and kept, so that no other gets it
+        self._aliases_in: dict[int, set[str]] = {}  # by the id of a module's namespace
+
+    def code(self, fn: Any) -> Iterator[tuple[CodeType, set[str]]]:
+        """That of the modules that are being executed, of the handler, and of what is loaded."""
+        # Modules that are being executed have all their functions among their code's constants, also those below.
+        frame: FrameType | None = sys._getframe()  # noqa: SLF001 - as inspect has it, without the 5 ms of its import
+        while frame is not None:
+            if frame.f_code.co_name == "<module>":
+                yield from _with_constants(frame.f_code, self._aliases(frame.f_globals))
+            frame = frame.f_back
+        yield from self._of_function(fn)
+        standard = f"{sys.modules['os'].__file__}".removesuffix("os.py")
+        for name, module in [*sys.modules.items()]:
+            root = name.partition(".")[0]
+            if root == _PACKAGE:
+                continue
+            if root not in sys.stdlib_module_names:
+                yield from self._of_module(_namespace(module))
+            elif root == name:  # unless it is the function's own: it may have a `secrets.py`
+                namespace = _namespace(module)
+                file = namespace.get("__file__")
+                if type(file) is str and not file.startswith(standard):
+                    yield from self._of_module(namespace)
+
+    def _of_module(self, namespace: dict[str, Any]) -> Iterator[tuple[CodeType, set[str]]]:
+        # By identity: values of a module may answer to `==` in ways of their own.
+        if id(self._package) not in map(id, [*namespace.values()]):
+            return
+        for value in [*namespace.values()]:
+            if type(value) in _FUNCTIONS:
+                yield from self._of_function(value)
+            elif issubclass(type(value), type):
+                yield from self._of_class(value, namespace.get("__name__"))
+
+    def _of_class(self, cls: type, module: Any) -> Iterator[tuple[CodeType, set[str]]]:
+        """What stands in the body of a class, if it is one of this module."""
+        namespace = namespace_of(cls)
+        owner = namespace.get("__module__")
+        if type(owner) is not str or type(module) is not str or owner != module or id(cls) in self._seen:
+            return
+        self._seen[id(cls)] = cls
+        for member in [*namespace.values()]:
+            if issubclass(type(member), type):
+                yield from self._of_class(member, module)
+            else:
+                yield from self._of_function(member)
+
+    def _of_function(self, fn: Any) -> Iterator[tuple[CodeType, set[str]]]:
+        """The code of a function, of what it wraps, and of a callable object."""
+        found = [fn]
+        while found:
+            fn = found.pop()
+            if id(fn) in self._seen:
+                continue
+            self._seen[id(fn)] = fn
+            kind = type(fn)
+            if issubclass(kind, partial):
+                found.append(fn.func)
+            elif kind in {MethodType, classmethod, staticmethod}:
+                found.append(fn.__func__)
+            elif kind is property:
+                found += [fn.fget, fn.fset, fn.fdel]
+            elif kind is cached_property:
+                found.append(fn.func)
+            elif kind is _LRU_CACHE:
+                found.append(vars(fn).get("__wrapped__"))
+            elif kind is FunctionType:
+                yield from _with_constants(fn.__code__, self._aliases(fn.__globals__))
+                found += [vars(fn).get("__wrapped__"), *_enclosed(fn)]  # decorators do not always tell what they wrap
+            else:
+                found.append(find_in_type(kind, "__call__"))
+
+    def _aliases(self, namespace: dict[str, Any]) -> set[str]:
+        """The names of the package in a module; its own where a function imports it for itself."""
+        found = self._aliases_in.get(id(namespace))
+        if found is None:
+            found = {_PACKAGE, *(name for name, value in [*namespace.items()] if value is self._package)}
+            self._aliases_in[id(namespace)] = found
+        return found
 
 
-def _of_module(module: ModuleType, package: ModuleType) -> Iterator[tuple[CodeType, set[str]]]:
-    namespace = getattr(module, "__dict__", None)
-    # By identity: values of a module may answer to `==` in ways of their own.
-    if type(namespace) is not dict or not any(value is package for value in [*namespace.values()]):
-        return
-    for value in [*namespace.values()]:
-        if type(value) is FunctionType:
-            yield from _of_function(value, package)
-        elif issubclass(type(value), type) and value.__module__ == module.__name__:
-            for member in [*vars(value).values()]:
-                yield from _of_function(member, package)
+def _namespace(module: Any) -> dict[str, Any]:
+    """What is in a module; nothing in what stands among modules and is none.
+
+    What Python itself keeps: to ask a module that is loaded lazily for an attribute would load it.
+    """
+    namespace: dict[str, Any] = _namespace_of_module(module) if issubclass(type(module), ModuleType) else {}
+    return namespace
 
 
-def _of_function(fn: Any, package: ModuleType) -> Iterator[tuple[CodeType, set[str]]]:
-    """The code of a function, of what it wraps, and of a callable object."""
-    seen: set[int] = set()
-    while id(fn) not in seen:
-        seen.add(id(fn))
-        if issubclass(type(fn), partial):
-            fn = fn.func
-        elif type(fn) in {MethodType, classmethod, staticmethod}:
-            fn = fn.__func__
-        elif type(fn) is property:
-            fn = fn.fget
-        elif type(fn) is FunctionType:
-            yield from _with_constants(fn.__code__, _aliases(fn.__globals__, package))
-            fn = vars(fn).get("__wrapped__", fn)
-        else:
-            fn = find_in_type(type(fn), "__call__")
+def _enclosed(fn: FunctionType) -> Iterator[Any]:
+    for cell in fn.__closure__ or ():
+        try:
+            yield cell.cell_contents
+        except ValueError:  # a name that has no value yet
+            continue
 
 
 def _with_constants(code: CodeType, aliases: set[str]) -> Iterator[tuple[CodeType, set[str]]]:
@@ -100,8 +166,3 @@ def _with_constants(code: CodeType, aliases: set[str]) -> Iterator[tuple[CodeTyp
     for constant in code.co_consts:
         if type(constant) is CodeType:
             yield from _with_constants(constant, aliases)
-
-
-def _aliases(namespace: dict[str, Any], package: ModuleType) -> set[str]:
-    """The names of the package in a module; its own where a function imports it for itself."""
-    return {_PACKAGE, *(name for name, value in [*namespace.items()] if value is package)}

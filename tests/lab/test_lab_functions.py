@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -183,3 +184,18 @@ def test_a_forgotten_lab_warns_and_closes_itself() -> None:
     with pytest.warns(ResourceWarning, match=r"<Lab http://127.0.0.1:\d+ .*> was not closed"):
         lab.__del__()  # what the collector calls
     assert repr(lab) == "<Lab closed>"
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "lab = Lab()",
+        "lab = Lab()\nif os.fork() == 0:\n sys.exit()\nassert os.wait()[1] == 0 and 'http' in repr(lab)",
+        "with Lab() as lab:\n if os.fork() == 0:\n  sys.exit()\n assert os.wait()[1] == 0 and 'http' in repr(lab)",
+    ],
+    ids=["forgotten", "forgotten, and in a fork", "left by a fork"],
+)
+def test_a_process_with_a_lab_ends(code: str) -> None:
+    """Also if nobody closes it; a forked child has no part in its parent's."""
+    script = f"import os, sys\nfrom lambdakit.lab import Lab\n{code}"
+    subprocess.run([sys.executable, "-c", script], check=True, timeout=60)

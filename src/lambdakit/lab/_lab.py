@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import atexit
 import contextlib
+import os
 import re
 import sys
 import threading
 import uuid
 import warnings
+import weakref
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
@@ -18,7 +21,6 @@ from ._host.cpu import Cpu
 from ._host.guard_client import GuardClient
 
 if TYPE_CHECKING:
-    import os
     from collections.abc import Callable, Coroutine, Mapping, Sequence
     from types import TracebackType
 
@@ -82,6 +84,7 @@ class Lab:
             return plane, await plane.open()
 
         self._plane, self._url = self._call(start())
+        _open.add(self)
 
     @property
     def url(self) -> str:
@@ -228,6 +231,25 @@ class Lab:
             work.close()
             raise LambdakitError("This lab is closed; make a new one")
         return asyncio.run_coroutine_threadsafe(work, self._loop).result()
+
+
+_open: weakref.WeakSet[Lab] = weakref.WeakSet()
+
+
+@atexit.register
+def _close_open() -> None:
+    """While threads still run: later, in `__del__` of a module's variable, nobody would answer."""
+    for lab in [*_open]:
+        lab.__del__()
+
+
+def _in_child() -> None:
+    """A forked child has no thread of the lab's: the lab stays its parent's."""
+    for lab in [*_open]:
+        lab._closed = True  # noqa: SLF001 - of this module
+
+
+os.register_at_fork(after_in_child=_in_child)
 
 
 def _load() -> tuple[type[ControlPlane], type[Settings]]:

@@ -50,6 +50,17 @@ def test_use_environment_nests_and_restores(env: Environment) -> None:
     assert lambdakit.environment() is env
 
 
+@pytest.mark.parametrize("given", [MemoryBackend(), Environment, None])
+def test_what_is_no_environment_is_not_used(given: Any, env: Environment) -> None:
+    """It is told where it stands, and what was in use still is."""
+    with (
+        pytest.raises(ConfigurationError, match=r"^use_environment: give an Environment, not (MemoryB|type|NoneT)"),
+        lambdakit.use_environment(given),
+    ):
+        pytest.fail("not reached")
+    assert lambdakit.environment() is env
+
+
 def test_invocations_are_numbered() -> None:
     """From 1, in the order in which they begin; the first is cold."""
     env = Environment(settings=Settings(init_type="on-demand"))
@@ -390,6 +401,8 @@ def test_a_backend_of_no_known_name_is_refused() -> None:
     """At once, with what there is; the argument goes before the setting."""
     with pytest.raises(ConfigurationError, match="backend='boto': give one of auto, direct, sdk, extension, or an obj"):
         Environment(backend="boto")
+    with pytest.raises(ConfigurationError, match=r"^backend: give an object, not the class MemoryBackend$"):
+        Environment(backend=MemoryBackend)  # type: ignore[arg-type]
     given = MemoryBackend()
     assert Environment(settings=Settings(backend="sdk"), backend=given)._parts[Backends].backend is given
 

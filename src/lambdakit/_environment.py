@@ -325,6 +325,8 @@ class Environment:
             raise ConfigurationError(
                 f"backend={self._backend!r}: give one of {', '.join(BACKENDS)}, or an object that is one"
             )
+        if isinstance(self._backend, type):
+            raise ConfigurationError(f"backend: give an object, not the class {self._backend.__name__}")
         self._start()
         for problem in self.settings.problems:
             warn("%s", problem)
@@ -535,7 +537,12 @@ def use_environment(env: Environment) -> Iterator[Environment]:
 
     It nests, and restores what was there before, also when the block raises. `env` is not closed. For the whole
     process, not for a thread: a test replaces what handlers in all its threads use. Since 0.1.
+
+    Raises:
+        ConfigurationError: `env` is no `Environment`.
     """
+    if not issubclass(type(env), Environment):
+        raise ConfigurationError(f"use_environment: give an Environment, not {type(env).__name__}")
     at = len(STACK)
     STACK.append(env)
     try:

@@ -407,6 +407,12 @@ def test_what_cannot_be_called_is_no_hook_and_no_predicate(given: Any) -> None:
         lambdakit.handler(warmup=given)
 
 
+def test_the_class_of_options_is_no_predicate() -> None:
+    """A call of it would fail at each event, and pings would reach the handler."""
+    with pytest.raises(ConfigurationError, match=r"^warmup=<class .*: give True, False, a lambdakit\.Warmup\("):
+        lambdakit.handler(warmup=Warmup)
+
+
 def test_without_recognition_there_are_no_pings() -> None:
     """Every event is the handler's, and no hook is called."""
     called: list[int] = []

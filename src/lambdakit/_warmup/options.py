@@ -111,7 +111,7 @@ def checked_pings(warmup: Any, on_ping: Any) -> tuple[Recognise | None, Warmup |
         return recognise if warmup else None, None
     if issubclass(type(warmup), Warmup):
         return warmup.recognise, warmup
-    if not callable(warmup):
+    if warmup is Warmup or not callable(warmup):  # the class is callable: it would take event and context for options
         raise ConfigurationError(
             f"warmup={warmup!r:.80}: give True, False, a lambdakit.Warmup(...), or a function of event and context"
         )

@@ -17,7 +17,8 @@ import pytest
 
 import lambdakit
 import lambdakit as lk
-from lambdakit import Environment, Settings, _values, _warm_imports
+from lambdakit import Environment, Settings, _patch, _values, _warm_imports
+from lambdakit._http import httpx_clients
 from lambdakit.testing import MemoryBackend
 
 IN_LAMBDA = Settings(in_lambda=True, region="eu-west-1")
@@ -288,6 +289,23 @@ def test_what_fetches_credentials_is_imported_where_they_are_fetched(monkeypatch
         with lambdakit.use_environment(Environment(settings=settings, backend="direct")):
             _values.warm_imports(lambdakit.environment())
         assert ("lambdakit._aws.container" in sys.modules) is imported
+
+
+def test_the_codec_of_host_names_is_imported_for_libraries_that_use_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """httpx, and what is patched."""
+
+    def imported(module: Any) -> bool:
+        monkeypatch.delitem(sys.modules, "encodings.idna", raising=False)
+        module.warm_imports(lambdakit.environment())
+        return "encodings.idna" in sys.modules
+
+    assert imported(httpx_clients)
+    assert not imported(_patch)
+    lambdakit.patch("boto3")
+    try:
+        assert imported(_patch)
+    finally:
+        lambdakit.unpatch()
 
 
 def test_what_fails_in_init_is_logged_and_fails_where_it_is_used(

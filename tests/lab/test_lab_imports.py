@@ -107,6 +107,15 @@ def handler(event, context):
     assert http.get(os.environ["STOCK_URL"]).json() == {"stock": 3}
     return NEW
 """,
+    "httpx": """
+client = lambdakit.http.httpx_client()
+
+@lambdakit.handler
+def handler(event, context):
+    before = set(sys.modules)
+    assert client.get(os.environ["STOCK_URL"]).json() == {"stock": 3}
+    return NEW
+""",
     "metrics": """
 @lambdakit.handler(metrics="Shop")
 def handler(event, context):
@@ -138,6 +147,18 @@ def handler(event, context):
 """,
     "client": """
 dynamodb = lambdakit.client("dynamodb")
+
+@lambdakit.handler
+def handler(event, context):
+    before = set(sys.modules)
+    dynamodb.put_item(TableName="orders", Item={"id": {"S": "o-2"}})
+    return NEW
+""",
+    "patched": """
+import boto3
+
+lambdakit.patch()
+dynamodb = boto3.client("dynamodb")
 
 @lambdakit.handler
 def handler(event, context):

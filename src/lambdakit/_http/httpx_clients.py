@@ -36,6 +36,11 @@ _OURS = frozenset(("cert", "http1", "http2", "limits", "mounts", "proxy", "trans
 _MAX_IDLE = 20  # connections to all hosts together, as httpx has it
 
 
+def warm_imports(env: Environment) -> None:  # noqa: ARG001 - what every feature is given
+    """What a first request needs beside httpx: for INIT, see `_warm_imports`."""
+    __import__("encodings.idna")  # 1 ms: names of hosts go through it
+
+
 class HttpxClients:
     """The client that is kept, and the transport below all clients."""
 

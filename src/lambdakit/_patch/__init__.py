@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from types import ModuleType
     from typing import Any
 
+    from .._environment import Environment
+
     # It gets the original function and the arguments of a call, and answers it.
     Take = Callable[[Callable[..., Any], tuple[Any, ...], dict[str, Any]], Any]
 
@@ -160,6 +162,12 @@ _LIBRARIES = {
     "requests": Library("requests", _requests, caller="get"),
     "httpx": Library("httpx", _httpx, caller="get"),
 }
+
+
+def warm_imports(env: Environment) -> None:  # noqa: ARG001 - what every feature is given
+    """What a first request of a patched library needs: for INIT, see `_warm_imports`."""
+    if any(library.on for library in _LIBRARIES.values()):
+        __import__("encodings.idna")  # 1 ms: names of hosts go through it
 
 
 def patch(*names: str) -> None:

@@ -18,7 +18,7 @@ import pytest
 import lambdakit
 import lambdakit as lk
 from lambdakit import Environment, Settings, _patch, _values, _warm_imports
-from lambdakit._http import httpx_clients
+from lambdakit._http import httpx_clients, requests_session
 from lambdakit.testing import MemoryBackend
 
 IN_LAMBDA = Settings(in_lambda=True, region="eu-west-1")
@@ -291,15 +291,16 @@ def test_what_fetches_credentials_is_imported_where_they_are_fetched(monkeypatch
         assert ("lambdakit._aws.container" in sys.modules) is imported
 
 
-def test_the_codec_of_host_names_is_imported_for_libraries_that_use_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    """httpx, and what is patched."""
+def test_what_libraries_import_at_a_first_request_is_imported(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By httpx, by requests, and by those that are patched."""
 
-    def imported(module: Any) -> bool:
-        monkeypatch.delitem(sys.modules, "encodings.idna", raising=False)
+    def imported(module: Any, name: str = "encodings.idna") -> bool:
+        monkeypatch.delitem(sys.modules, name, raising=False)
         module.warm_imports(lambdakit.environment())
-        return "encodings.idna" in sys.modules
+        return name in sys.modules
 
     assert imported(httpx_clients)
+    assert imported(requests_session, "netrc")
     assert not imported(_patch)
     lambdakit.patch("boto3")
     try:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from .._environment import Environment
     from .._settings import Settings
 
+_HOST_NAMES = "encodings.idna"  # 1 ms at the first request: names of hosts go through it
 _MAX_CLIENTS = 32  # one is about 10 MB at worst; a function that needs more builds a key from its input
 _CONNECT_S, _READ_S = 2.0, 10.0
 _ATTEMPTS = 3
@@ -68,7 +69,7 @@ def resource(service: str, *, region: str | None = None, endpoint_url: str | Non
 def warm_imports(env: Environment) -> None:
     """What a first request of a client needs that INIT has made: see `_warm_imports`. Nothing where there is none."""
     if (clients := env._parts.peek(Clients)) is not None and clients.status()["clients"]:
-        __import__("encodings.idna")  # 1 ms: names of hosts go through it
+        __import__(_HOST_NAMES)
 
 
 class Clients:
@@ -121,6 +122,7 @@ class Clients:
         """Import in INIT what a first client needs, for who is going to need one."""
         __import__("botocore.client")  # 120 ms and 10 MB, which the first invocation would pay
         __import__("botocore.session")
+        __import__(_HOST_NAMES)
 
     def client(self, service: str, region: str | None, endpoint_url: str | None, config: Any) -> Any:
         key = (service, region or self._settings.region, endpoint_url, None if config is None else _options(config))

@@ -24,6 +24,11 @@ if TYPE_CHECKING:
     from .._environment import Environment
 
 
+def warm_imports(env: Environment) -> None:  # noqa: ARG001 - what every feature is given
+    """What a first request needs beside requests: for INIT, see `_warm_imports`."""
+    __import__("netrc")  # 1 ms: requests looks for passwords there
+
+
 class RequestsSession:
     """The session, with its adapter; its connections are those of the pools."""
 

@@ -269,6 +269,28 @@ def test_a_module_that_is_being_executed_is_read() -> None:
     assert scope["found"] == {"fan_out"}
 
 
+@pytest.mark.parametrize(
+    ("code", "found"),
+    [
+        ("from http import HTTPStatus\nFOUND", set()),
+        ("import logging\nlogging.Logger('').handlers.clear()\nFOUND", set()),
+        ("class boto3: client = dict\nclient = boto3.client()\nFOUND", set()),
+        ("import http\ndef get(): return lambdakit.remaining_s(), http.HTTPStatus.OK\nFOUND", set()),
+        ("client = {}\ndef get(): return lambdakit.remaining_s(), client\nFOUND", set()),
+        ("def reset(): lambdakit.clear()\nFOUND", set()),
+        ("def get(): return lambdakit.http.get('https://partner.example')\nFOUND", {"http"}),
+        ("http = None\ndef get():\n global http\n http = lambdakit.http.pool()\nFOUND", {"http"}),
+        ("FOUND\nclass Partner:\n def get(self): return lambdakit.http.get('https://partner.example')", {"http"}),
+        ("FOUND\n@lambdakit.cached\ndef below(): return 1", {"cached"}),
+    ],
+)
+def test_words_of_other_libraries_are_no_features(code: str, found: set[str]) -> None:
+    """A wrong guess may be dear. What a module's own code uses is imported by that."""
+    scope: dict[str, Any] = {"__name__": "function", "named": named, "nothing": nothing}
+    exec(f"import lambdakit\n{code}".replace("FOUND", "found = named(nothing)"), scope)  # noqa: S102 - as an import does
+    assert scope["found"] == found
+
+
 def test_what_is_named_is_imported(monkeypatch: pytest.MonkeyPatch) -> None:
     """Under a Lambda runtime, when the handler is decorated."""
     monkeypatch.delitem(vars(lambdakit), "fan_out", raising=False)

@@ -21,9 +21,19 @@ if TYPE_CHECKING:
 
     from ._environment import Environment
 
+    _Scope = tuple[set[str], frozenset[str]]  # the names of the package, and words that are not of lambdakit
+    _Code = tuple[CodeType, set[str], frozenset[str]]
+
 _PACKAGE = __name__.partition(".")[0]
 _LRU_CACHE = type(lru_cache(lambda: None))
 _FUNCTIONS = frozenset({FunctionType, _LRU_CACHE})
+# Other libraries use these words, too: `from http import HTTPStatus`, `boto3.client`, `handlers.clear()`. A wrong guess
+# imports urllib3 or a backend, with certificates: 75 ms and more. Who clears has read: that alone says nothing.
+_COMMON_WORDS = frozenset(
+    {"Declaration", "Record", "State", "clear", "client", "http", "invalidate", "metric", "parameter", "parameters"}
+    | {"patch", "prime", "resource", "secret", "stats"}
+)
+_NOTHING_ALONE = frozenset({"clear"})
 _namespace_of_module = vars(ModuleType)["__dict__"].__get__
 
 
@@ -45,33 +55,36 @@ def _named_features(fn: Any, package: ModuleType) -> set[str]:
     """The public names that are imported later, and stand in code where lambdakit does."""
     later: dict[str, str] = vars(package)["_LATER"]
     named: set[str] = set()
-    for code, aliases in _Search(package).code(fn):
+    for code, aliases, not_ours in _Search(package).code(fn):
         names = {*code.co_names}
         if not aliases.isdisjoint(names):
-            named |= names & later.keys()
+            named |= (names & later.keys()) - not_ours
     return named
 
 
 class _Search:
-    """All code that may use lambdakit, each with the names that the package has there.
+    """All code that may use lambdakit, each with the names that the package has there, and with words that are others'.
 
     Types are asked, and what Python itself keeps of them: no attribute of a user's object is read, none is compared.
     """
 
-    __slots__ = ("_aliases_in", "_package", "_seen")
+    __slots__ = ("_package", "_scopes", "_seen")
 
     def __init__(self, package: ModuleType) -> None:
         self._package = package
         self._seen: dict[int, Any] = {}  # by id, and kept, so that no other gets it
-        self._aliases_in: dict[int, set[str]] = {}  # by the id of a module's namespace
+        self._scopes: dict[int, _Scope] = {}  # by the id of a module's namespace
 
-    def code(self, fn: Any) -> Iterator[tuple[CodeType, set[str]]]:
+    def code(self, fn: Any) -> Iterator[_Code]:
         """That of the modules that are being executed, of the handler, and of what is loaded."""
         # Modules that are being executed have all their functions among their code's constants, also those below.
         frame: FrameType | None = sys._getframe()  # noqa: SLF001 - as inspect has it, without the 5 ms of its import
         while frame is not None:
             if frame.f_code.co_name == "<module>":
-                yield from _with_constants(frame.f_code, self._aliases(frame.f_globals))
+                aliases, not_ours = self._scope(frame.f_globals)
+                # What its own code uses is imported by that, above the handler and below: common words need no guess.
+                yield frame.f_code, aliases, _COMMON_WORDS
+                yield from _constants_of(frame.f_code, (aliases, not_ours))
             frame = frame.f_back
         yield from self._of_function(fn)
         standard = f"{sys.modules['os'].__file__}".removesuffix("os.py")
@@ -87,7 +100,7 @@ class _Search:
                 if type(file) is str and not file.startswith(standard):
                     yield from self._of_module(namespace)
 
-    def _of_module(self, namespace: dict[str, Any]) -> Iterator[tuple[CodeType, set[str]]]:
+    def _of_module(self, namespace: dict[str, Any]) -> Iterator[_Code]:
         # By identity: values of a module may answer to `==` in ways of their own.
         if id(self._package) not in map(id, [*namespace.values()]):
             return
@@ -97,7 +110,7 @@ class _Search:
             elif issubclass(type(value), type):
                 yield from self._of_class(value, namespace.get("__name__"))
 
-    def _of_class(self, cls: type, module: Any) -> Iterator[tuple[CodeType, set[str]]]:
+    def _of_class(self, cls: type, module: Any) -> Iterator[_Code]:
         """What stands in the body of a class, if it is one of this module."""
         namespace = namespace_of(cls)
         owner = namespace.get("__module__")
@@ -110,7 +123,7 @@ class _Search:
             else:
                 yield from self._of_function(member)
 
-    def _of_function(self, fn: Any) -> Iterator[tuple[CodeType, set[str]]]:
+    def _of_function(self, fn: Any) -> Iterator[_Code]:
         """The code of a function, of what it wraps, and of a callable object."""
         found = [fn]
         while found:
@@ -130,17 +143,21 @@ class _Search:
             elif kind is _LRU_CACHE:
                 found.append(vars(fn).get("__wrapped__"))
             elif kind is FunctionType:
-                yield from _with_constants(fn.__code__, self._aliases(fn.__globals__))
+                yield from _with_constants(fn.__code__, self._scope(fn.__globals__))
                 found += [vars(fn).get("__wrapped__"), *_enclosed(fn)]  # decorators do not always tell what they wrap
             else:
                 found.append(find_in_type(kind, "__call__"))
 
-    def _aliases(self, namespace: dict[str, Any]) -> set[str]:
-        """The names of the package in a module; its own where a function imports it for itself."""
-        found = self._aliases_in.get(id(namespace))
+    def _scope(self, namespace: dict[str, Any]) -> _Scope:
+        """The names of the package in a module, its own where a function imports it for itself; and words of others.
+
+        What a module has by a common word is not ours, or is loaded already; None is a place for either.
+        """
+        found = self._scopes.get(id(namespace))
         if found is None:
-            found = {_PACKAGE, *(name for name, value in [*namespace.items()] if value is self._package)}
-            self._aliases_in[id(namespace)] = found
+            aliases = {_PACKAGE, *(name for name, value in [*namespace.items()] if value is self._package)}
+            taken = {word for word in _COMMON_WORDS if namespace.get(word) is not None}
+            found = self._scopes[id(namespace)] = aliases, _NOTHING_ALONE | taken
         return found
 
 
@@ -161,8 +178,12 @@ def _enclosed(fn: FunctionType) -> Iterator[Any]:
             continue
 
 
-def _with_constants(code: CodeType, aliases: set[str]) -> Iterator[tuple[CodeType, set[str]]]:
-    yield code, aliases
+def _with_constants(code: CodeType, scope: _Scope) -> Iterator[_Code]:
+    yield code, *scope
+    yield from _constants_of(code, scope)
+
+
+def _constants_of(code: CodeType, scope: _Scope) -> Iterator[_Code]:
     for constant in code.co_consts:
         if type(constant) is CodeType:
-            yield from _with_constants(constant, aliases)
+            yield from _with_constants(constant, scope)

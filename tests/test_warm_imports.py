@@ -14,6 +14,7 @@ from typing import Any
 from unittest.mock import MagicMock
 
 import pytest
+import wrapt
 
 import lambdakit
 import lambdakit as lk
@@ -32,7 +33,7 @@ def named(fn: Any) -> set[str]:
 @pytest.fixture(autouse=True)
 def modules(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """What is loaded, as far as it is found: modules that hold the package are read, and those of tests do."""
-    modules: dict[str, Any] = {"lambdakit": lambdakit, "os": os}
+    modules: dict[str, Any] = {"lambdakit": lambdakit, "os": os, "wrapt": wrapt}
     known = SimpleNamespace(
         modules=modules, stdlib_module_names=sys.stdlib_module_names, _getframe=lambda: sys._getframe(1)
     )
@@ -143,6 +144,7 @@ def module(modules: dict[str, Any]) -> ModuleType:
         "import lambdakit\nclass Stock:\n class Items:\n  def now(self): return lambdakit.fan_out()",
         "import lambdakit, functools\n@functools.cache\ndef stock(): return lambdakit.fan_out()",
         "import lambdakit, functools as f\nclass A:\n @f.cached_property\n def now(self): return lambdakit.fan_out()",
+        "import lambdakit, wrapt\n@wrapt.decorator\ndef w(f, *_): return f()\n@w\ndef s(): return lambdakit.fan_out()",
         "import lambdakit\ndef twice(fn): return lambda: [fn(), fn()]\n@twice\ndef stock(): return lambdakit.fan_out()",
     ],
 )

@@ -68,11 +68,13 @@ class _Search:
     Types are asked, and what Python itself keeps of them: no attribute of a user's object is read, none is compared.
     """
 
-    __slots__ = ("_package", "_scopes", "_seen")
+    __slots__ = ("_package", "_scopes", "_seen", "_wrapper")
 
     def __init__(self, package: ModuleType) -> None:
         self._package = package
         self._seen: dict[int, Any] = {}  # by id, and kept, so that no other gets it
+        # What decorators of X-Ray and others make of a function, where wrapt is loaded.
+        self._wrapper: Any = _namespace(sys.modules.get("wrapt")).get("FunctionWrapper", ())
         self._scopes: dict[int, _Scope] = {}  # by the id of a module's namespace
 
     def code(self, fn: Any) -> Iterator[_Code]:
@@ -105,7 +107,7 @@ class _Search:
         if id(self._package) not in map(id, [*namespace.values()]):
             return
         for value in [*namespace.values()]:
-            if type(value) in _FUNCTIONS:
+            if type(value) in _FUNCTIONS or issubclass(type(value), self._wrapper):
                 yield from self._of_function(value)
             elif issubclass(type(value), type):
                 yield from self._of_class(value, namespace.get("__name__"))
@@ -140,6 +142,8 @@ class _Search:
                 found += [fn.fget, fn.fset, fn.fdel]
             elif kind is cached_property:
                 found.append(fn.func)
+            elif issubclass(kind, self._wrapper):
+                found.append(fn.__wrapped__)
             elif kind is _LRU_CACHE:
                 found.append(vars(fn).get("__wrapped__"))
             elif kind is FunctionType:

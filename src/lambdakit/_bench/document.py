@@ -10,7 +10,7 @@ from statistics import fmean, median
 from typing import TYPE_CHECKING, Any
 
 from .. import __version__
-from ..lab._variables import python_version
+from ..lab._functions import python_version
 from . import advice, prices, stats
 from .trace import count
 

@@ -94,8 +94,7 @@ def gone(pid: int) -> bool:
 
 @pytest.mark.parametrize("how", ENDS)
 def test_nothing_is_left_however_the_lab_ends(how: str, task_root: Path, lab: Lab, tmp_path: Path) -> None:
-    """No runtime, frozen, busy or at its snapshot, no child of one, in its group or out of it, no guard, no cgroup,
-    and no file of lambdakit's in an environment's temporary folder."""
+    """No runtime, frozen, busy or at its snapshot, no child of one, in or out of its group, no guard, cgroup, file."""
     number, returncode = ENDS[how]
     environ = {**os.environ, "PYTHONPATH": str(Path(__file__).parent)}
     script = subprocess.Popen(

@@ -265,7 +265,7 @@ def test_a_tenant_has_environments_of_its_own(about: Callable[..., tuple[int, st
 def test_tenants_are_isolated_on_demand_only(init_type: str, deploy: Deploy, client: Any) -> None:
     """As on Lambda."""
     name = deploy("app.echo", init_type=init_type, max_concurrency=1)
-    with pytest.raises(ClientError, match="InvalidParameterValueException.*isolates no tenants"):
+    with pytest.raises(ClientError, match=r"InvalidParameterValueException.*isolates no tenants"):
         client.invoke(FunctionName=name, TenantId="blue")
 
 

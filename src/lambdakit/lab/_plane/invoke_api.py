@@ -115,9 +115,7 @@ class InvokeApi:
         limit = MAX_EVENT_BYTES if kind == "Event" else MAX_SYNC_BYTES
         payload = await read_payload(request, limit)  # first: a response before the end of the body may get lost
         if is_foreign(request):
-            message = (
-                f"The lab serves programs at 127.0.0.1 and localhost, not {request.headers.get('Host')} or web pages"
-            )
+            message = "The lab serves programs at 127.0.0.1 and localhost, no other host and no web page"
             raise ServiceError(403, "AccessDeniedException", message)
         match = _PATH.fullmatch(request.path)
         if match is None or request.method != "POST":

@@ -5,9 +5,11 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
+import math
 import signal
 import sys
 import threading
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
 
 FAILED, WRONG_ARGUMENT = 1, 2
 SIGNALLED = 128  # and the number of the signal, as a shell has it
+_ENDING_S = 20.0  # longer than the guard takes to clean up
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 _EPILOG = """examples:
@@ -68,18 +71,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 @contextlib.contextmanager
 def _signals_raise() -> Iterator[None]:
-    """Have the first signal that ends a process raise instead, so that what was started ends; the next ones wait."""
+    """Have a signal that ends a process raise instead, so that what was started ends; meanwhile no other one does."""
     if threading.current_thread() is not threading.main_thread():  # others cannot say what a signal does
         yield
         return
 
+    raised_s = -math.inf
+
     def end(number: int, _frame: FrameType | None) -> None:
-        for each in before:
-            signal.signal(each, signal.SIG_IGN)
-        raise _SignalledError(number)
+        nonlocal raised_s
+        if time.monotonic() - raised_s > _ENDING_S:  # else the end would be cut short
+            raised_s = time.monotonic()
+            raise _SignalledError(number)
 
     before = {number: signal.getsignal(number) for number in _SIGNALS}
-    before = {number: how for number, how in before.items() if how != signal.SIG_IGN}  # as nohup has it
+    before = {number: how for number, how in before.items() if how not in (signal.SIG_IGN, None)}  # as nohup has it
     try:
         for number in before:
             signal.signal(number, end)

@@ -257,7 +257,7 @@ def test_an_environment_that_was_killed_while_idle_gets_no_invocation(
 ) -> None:
     """Another one does."""
     name = deploy("app.about")
-    for _ in range(5):
+    for _ in range(3):
         invoke(name)
         (record,) = lab.environments(name)
         assert record.pid is not None

@@ -67,6 +67,8 @@ class RuntimeProcess:
     @property
     def has_exited(self) -> bool:
         """Whether it has ended, also if nobody has been told yet."""
+        if not hasattr(os, "waitid"):  # macOS, before Python 3.13
+            return self._watcher.done()
         try:
             return os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
         except ChildProcessError:  # it was waited for

@@ -252,13 +252,15 @@ def test_a_wrapper_that_is_not_there_is_refused(lab: Lab, task_root: Path) -> No
     assert "planted-value" not in str(caught.value)
 
 
+@pytest.mark.parametrize("init_type", ["on-demand", "snap-start"])
 def test_an_environment_that_was_killed_while_idle_gets_no_invocation(
-    deploy: Callable[..., str], invoke: Invoke, lab: Lab
+    init_type: str, deploy: Callable[..., str], invoke: Invoke, lab: Lab
 ) -> None:
-    """Another one does."""
-    name = deploy("app.about")
-    for _ in range(3):
-        invoke(name)
+    """Another one does; a snapshot is none that could be restored."""
+    name = deploy("app.about", init_type=init_type)
+    for number in range(3):
+        if number or init_type == "on-demand":
+            invoke(name)
         (record,) = lab.environments(name)
         assert record.pid is not None
         os.kill(record.pid, signal.SIGKILL)

@@ -57,7 +57,7 @@ def test_a_wrong_argument_is_named(
         (b"{'id': 1}", "is not JSON (Expecting property name"),
         (b'{"id": NaN}', "is not JSON (NaN is no JSON"),
         (b"[-Infinity]", "is not JSON (-Infinity is no JSON"),
-        (b"[" * 100_000, "is not JSON (maximum recursion depth"),
+        (b"[" * 100_000, "is not JSON ("),  # too deep
         ('{"name": "Jürgen"}'.encode("latin-1"), "is not in UTF-8 or UTF-16 ("),
     ],
 )

@@ -155,7 +155,15 @@ class ManagedEnvironment(Environment):
             self._free.remove(slot)
         slot.process_exited(0)  # only its parent knows how it ended
 
+    async def _hear_of_ends(self) -> None:
+        """Wait until the loop has heard of each worker that has ended: that is seen before its sockets are closed."""
+        for _ in range(_MAX_CHECKS):
+            if not 0 < len(self.workers) < len(self._slots):
+                return
+            await asyncio.sleep(_CHECK_INTERVAL_S)
+
     async def _acquire_slot(self, limit_s: float) -> Slot | None:
+        await self._hear_of_ends()
         while self._free:
             slot = self._free.popleft()
             connection = next(known for known, one in self._slots.items() if one is slot)

@@ -83,4 +83,6 @@ def leftover(environ: Mapping[str, str]) -> str | None:
     stream = environ.get("AWS_LAMBDA_LOG_STREAM_NAME")
     if not stream:
         return None
-    return str(Path(environ.get("TMPDIR") or "/tmp") / f"lambdakit-{binascii.crc32(stream.encode()):08x}")  # noqa: S108 - Lambda's
+    name = f"lambdakit-{binascii.crc32(stream.encode()):08x}"
+    file = str(Path(environ["LAMBDA_TASK_ROOT"], environ.get("TMPDIR") or "/tmp", name))  # noqa: S108 - Lambda's
+    return None if "\n" in file else file  # no line for the guard

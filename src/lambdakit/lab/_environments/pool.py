@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
@@ -164,7 +165,8 @@ class EnvironmentPool:
     def _remove_file(self, environment: Environment) -> None:
         """Remove what an environment that has ended may have left in ``/tmp``."""
         if file := self._files.pop(environment, None):
-            Path(file).unlink(missing_ok=True)
+            with contextlib.suppress(OSError):  # most leave none
+                Path(file).unlink()
             self.settings.notify_guard(f"-file {file}")
 
     def _remove_idle(self, environment: Environment) -> None:

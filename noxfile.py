@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 
 import nox
@@ -16,6 +17,12 @@ PYTHONS = nox.project.python_versions(PROJECT)
 PYENV = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
 if found := [path.name for python in PYTHONS for path in sorted(PYENV.glob(f"{python}.*"))]:
     os.environ.setdefault("PYENV_VERSION", ":".join(found))
+# Newer ones that are installed, and those that a variable names by their paths, separated as in PATH. What is not here
+# is skipped, in CI too.
+NEWEST = int(PYTHONS[-1].partition(".")[2])
+PYTHONS += [f"3.{minor}" for minor in range(NEWEST + 1, NEWEST + 4) if shutil.which(f"python3.{minor}")]
+PYTHONS += [str(Path(path).absolute()) for path in os.environ.get("LAMBDAKIT_PYTHONS", "").split(os.pathsep) if path]
+nox.options.error_on_missing_interpreters = False
 # Byte code present, as in a deployed package; an AWS account or a proxy of this machine must not leak into a test.
 CLEAN = {"PYTHONDONTWRITEBYTECODE": None} | {k: None for k in os.environ if k.startswith(("AWS_", "LAMBDAKIT_"))}
 
@@ -53,7 +60,7 @@ def tests(session: nox.Session) -> None:
 
 @nox.session(python=PYTHONS)
 def soak(session: nox.Session) -> None:
-    """Everything, with thousands of generated examples, on every Python."""
+    """Everything, with thousands of generated examples, on every Python that is found or named."""
     install(session, "tests")
     # Of two cores a third is spent waiting; a file whose rounds take ten minutes is shared by all processes.
     processes = ["-n", "3", "--dist", "worksteal"]

@@ -1,6 +1,7 @@
 """One event loop per environment: what is kept on it lives on, what is left over on it does not."""
 
 import asyncio
+import contextlib
 import contextvars
 import functools
 import gc
@@ -897,9 +898,17 @@ async def in_child(event, context):
 
 @lambdakit.handler(loop={kind!r}, grace=None)
 async def forks(event, context):
+    if event == "task":
+        return (await asyncio.gather(forks("return", None), asyncio.sleep(0)))[0]
     if os.fork() == 0:
         if event == "raise":
             raise SystemExit(0)
+        if event == "fail":
+            raise LookupError
+        if event == "await":
+            await asyncio.sleep(0)
+        if event == "own":
+            assert asyncio.run(asyncio.to_thread(os.getpid)) == os.getpid()
     else:
         assert os.wait()[1] == 0
 
@@ -927,11 +936,13 @@ if child == 0:
 assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
 assert fn({{}}, None) == before
 parent = os.getpid()
-for event in ("raise", "return"):
+for event in ("raise", "fail", "return", "await", "own", "task"):
     try:
         forks(event, None)
     except SystemExit:
         {end}(0)
+    except LookupError:
+        pass
     if os.getpid() != parent:
         assert in_child({{}}, None) == os.getpid()
         {end}(0)
@@ -968,6 +979,45 @@ def test_a_child_has_its_own_loop_and_leaves_its_parent_s_alone(kind: str) -> No
     code = FORKED.format(kind=kind, end="os._exit" if kind == "uvloop" else "sys.exit")
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=60)
     assert (done.stdout, done.stderr) == ("alive\n", "")
+
+
+@pytest.mark.parametrize("in_task", [True, False])
+@pytest.mark.parametrize("hidden", [None, SystemExit(3)])
+def test_a_loop_that_was_taken_from_a_child_is_put_back(
+    in_task: bool, hidden: SystemExit | None, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What Python 3.14 says of a step that has forked ends with it; what else goes wrong is told as before."""
+    told: list[object] = []
+    loops: list[asyncio.AbstractEventLoop] = []
+
+    async def work() -> None:
+        loop, done = asyncio.get_running_loop(), asyncio.Event()
+        loops.append(loop)
+        if in_task:
+            loop.set_exception_handler(lambda _, context: told.append(type(context["exception"])))
+        event_loop().after_fork_in_child()
+        loop.call_soon(int, "no number")
+        loop.call_soon(step, loop, asyncio.current_task())
+        loop.call_soon(done.set)
+        await done.wait()
+        assert asyncio.get_running_loop() is loop
+
+    def step(loop: asyncio.AbstractEventLoop, task: asyncio.Task[Any]) -> None:
+        if in_task:
+            asyncio.tasks._enter_task(loop, task)  # type: ignore[attr-defined]
+        asyncio._set_running_loop(None)
+        error = RuntimeError(f"loop {loop!r} is not the running loop")
+        error.__context__ = hidden
+        raise error
+
+    with contextlib.nullcontext() if hidden is None else pytest.raises(SystemExit):
+        lambdakit.handler(lambda event, context: work())({}, None)
+    (loop,) = loops
+    loop.run_until_complete(asyncio.sleep(0.01))  # to the end of `work`
+    loop.close()
+    gc.unfreeze()  # this is no child
+    assert told == [ValueError] * in_task
+    assert [record.exc_info and record.exc_info[0] for record in caplog.records] == [ValueError] * (not in_task)
 
 
 def test_a_child_of_a_process_without_loops() -> None:

@@ -1,14 +1,20 @@
 """A forked child: empty, with no connection and no lock of its parent's."""
 
 import gc
+import importlib
 import json
 import os
 import random
+import subprocess
+import sys
+import tempfile
 import threading
+import time
 import traceback
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any, Self
 
 import pytest
@@ -183,6 +189,76 @@ def test_no_connection_is_inherited(backend: str, port: int) -> None:
         env.close()
 
 
+UNDER_WAY = """
+import os, threading
+from under_way import whole
+PARENT = os.environ["UNDER_WAY"] == str(os.getpid())
+if PARENT:
+    whole.begun.set()
+    whole.go_on.wait(20)
+"""
+
+
+def test_a_module_that_another_thread_imports_is_imported_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The child would wait for ever for the thread that has begun. What is whole, and only looked up there, stays."""
+    package = tmp_path / "under_way"
+    package.mkdir()
+    (package / "__init__.py").write_text("from under_way import partial\n")
+    (package / "partial.py").write_text(UNDER_WAY)
+    (package / "whole.py").write_text("import threading\nbegun, go_on = threading.Event(), threading.Event()\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setenv("UNDER_WAY", str(os.getpid()))
+    lambdakit.environment()
+    begun = threading.Event()
+
+    def held() -> None:
+        with importlib._bootstrap._ModuleLockManager("json"):  # type: ignore[attr-defined]
+            begun.set()
+            go_on.wait(PATIENCE_S)
+
+    importing = threading.Thread(target=importlib.import_module, args=("under_way",))
+    importing.start()
+    while not (whole := sys.modules.get("under_way.whole")) or not hasattr(whole, "go_on"):
+        time.sleep(0.001)
+    whole.begun.wait(PATIENCE_S)
+    go_on = whole.go_on
+    holding = threading.Thread(target=held)
+    holding.start()
+    assert begun.wait(PATIENCE_S)
+
+    def child() -> list[bool]:
+        under_way = importlib.import_module("under_way")
+        return [under_way.partial.PARENT, hasattr(under_way, "whole"), importlib.import_module("json") is json]
+
+    try:
+        assert in_child(child) == [False, True, True]
+    finally:
+        go_on.set()
+        importing.join(PATIENCE_S)
+        holding.join(PATIENCE_S)
+    assert sys.modules.pop("under_way").partial.PARENT
+    del sys.modules["under_way.partial"], sys.modules["under_way.whole"]
+
+
+def test_an_import_that_has_forked_goes_on_in_both() -> None:
+    """The module that is being imported by the thread itself is whole in the end."""
+    code = (
+        "import os\nimport lambdakit\nchild = os.fork()\nif child:\n    assert os.waitpid(child, 0)[1] == 0\n"
+        "import sys\nassert sys.modules[__name__].child == child\nwhole = True\n"
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder, "forks.py").write_text(code)
+        done = subprocess.run(
+            [sys.executable, "-c", "import forks; assert forks.whole; print('whole', flush=True)"],
+            cwd=folder,
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=60,
+        )
+    assert done.stdout == "whole\n" * 2
+
+
 def test_what_handlers_declared_is_kept() -> None:
     """It is code, not state: the child preloads it too."""
     backend = MemoryBackend(secrets={"x": "1"})
@@ -218,9 +294,6 @@ def test_what_is_wanted_after_a_restore_is_kept() -> None:
 
 def test_a_fork_before_any_environment() -> None:
     """Nothing to renew."""
-    import subprocess
-    import sys
-
     code = (
         "import os, lambdakit\nchild = os.fork()\n"
         "if child == 0:\n    os._exit(len(lambdakit.environment().id))\n"

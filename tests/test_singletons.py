@@ -3,6 +3,7 @@
 import asyncio
 import functools
 import gc
+import inspect
 import operator
 import os
 import subprocess
@@ -150,8 +151,8 @@ def test_a_factory_stays_what_it_was() -> None:
 
     assert (database.__name__, database.__doc__) == ("database", "The database.")
     assert async_database.__doc__ == "The database of the loop."
-    assert not asyncio.iscoroutinefunction(database)
-    assert asyncio.iscoroutinefunction(async_database)
+    assert not inspect.iscoroutinefunction(database)
+    assert inspect.iscoroutinefunction(async_database)
 
 
 def test_none_is_an_instance() -> None:

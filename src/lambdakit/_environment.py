@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import threading
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -581,9 +582,27 @@ def remaining_s() -> float | None:
     return None if running is None else running.remaining_s()
 
 
+def _forget_imports_of_others() -> None:
+    """Have modules imported anew that other threads of the parent were importing at the fork.
+
+    No such thread is here to end its import, so whoever needs the module would wait for ever for its lock. Where this
+    interpreter's import system does not show who holds which, nothing is done.
+    """
+    locks: dict[str, Any] = getattr(sys.modules.get("_frozen_importlib"), "_module_locks", {})
+    me = threading.get_ident()
+    for name, lock in [*locks.items()]:
+        owner = getattr(lock(), "owner", me)
+        if owner != me:
+            del locks[name]  # or a thread was just taking it, or giving it back
+            if owner is not None and getattr(getattr(sys.modules.get(name), "__spec__", None), "_initializing", False):
+                for each in [each for each in sys.modules if f"{each}.".startswith(f"{name}.")]:
+                    del sys.modules[each]  # a part that is whole would not be an attribute of the new package
+
+
 def _in_child() -> None:
     global _lock  # noqa: PLW0603 - another thread of the parent may have held it
     _lock = threading.Lock()
+    _forget_imports_of_others()
     for env in dict.fromkeys(STACK):
         env._after_fork_in_child()
 

@@ -141,6 +141,8 @@ class EventLoop:
         """
         inherited: list[Any] = [*self._open]
         if inherited:
+            for runner in self._open - {*self._idle.values()}:
+                _let_child_return(runner.get_loop())
             inherited.append(inherited)
             gc.freeze()
         self._start()  # whoever leaves a coroutine in the child leaves the parent's loop alone
@@ -149,6 +151,32 @@ class EventLoop:
     def __repr__(self) -> str:
         """The kinds that are kept."""
         return f"<EventLoop {' '.join(self._idle) or 'none'}>"
+
+
+def _let_child_return(loop: AbstractEventLoop) -> None:
+    """Let a child come back to the loop that it was forked within.
+
+    asyncio takes the running loop from a child, so that it can run one of its own. From Python 3.14 on the step of the
+    task that has forked fails then at its very end, where nothing but the loop's handler of exceptions hears of it, and
+    so does each later step: the child hangs. What the step itself has done stands, so the loop is put back there; what
+    ends the process is raised again, since that error has hidden it.
+    """
+    asyncio = sys.modules["asyncio"]
+    given = loop.get_exception_handler()
+
+    def put_back(loop: AbstractEventLoop, context: dict[str, Any]) -> None:
+        error = context.get("exception")
+        if in_loop() or "is not the running loop" not in str(error):  # it has no type of its own
+            loop.default_exception_handler(context) if given is None else given(loop, context)
+            return
+        loop.set_exception_handler(given)
+        asyncio._set_running_loop(loop)  # noqa: SLF001 - as run_forever does, which takes it back
+        if (task := asyncio.current_task(loop)) is not None:
+            asyncio.tasks._leave_task(loop, task)  # noqa: SLF001 - the rest of the step
+        if isinstance(hidden := getattr(error, "__context__", None), (KeyboardInterrupt, SystemExit)):
+            raise hidden
+
+    loop.set_exception_handler(put_back)
 
 
 async def _await(work: Awaitable[R]) -> R:

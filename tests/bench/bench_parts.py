@@ -32,9 +32,9 @@ class Recorded:
     def client(self, n: int, service: str) -> None:
         self.add("client", n, service=service, took_ms=10.0)
 
-    def connect(self, n: int, *, port: int | None = 443) -> int:
+    def connect(self, n: int, *, port: int | None = 443, by: str | None = None) -> int:
         self.connections += 1
-        self.add("connection", n, id=self.connections, host="there", port=port)
+        self.add("connection", n, id=self.connections, host="there", port=port, by=by)
         return self.connections
 
     def request(self, n: int, what: str, *, aws: bool = True, connection: int | None = None, host: str = "aws") -> None:

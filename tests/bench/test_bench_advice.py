@@ -257,3 +257,20 @@ def test_every_page_that_is_named_is_there() -> None:
         lines = (DOCS / page).read_text().splitlines()
         headings = {"-".join(re.findall(r"[a-z0-9]+", line.lower())) for line in lines if line.startswith("#")}
         assert not anchor or anchor in headings
+
+
+@pytest.mark.parametrize(
+    ("by", "change"),
+    [
+        (None, "lambdakit.http.get(...)"),
+        ("request", "preload=[lambdakit.http.origin(url)]"),
+        ("an adapter", "preload=[lambda: session.head(url)]"),
+    ],
+)
+def test_origin_is_advised_where_its_connection_is_used(by: str | None, change: str) -> None:
+    """By requests of lambdakit.http itself: another library's client, and an adapter, open one of their own."""
+    recorded = Recorded()
+    recorded.request(1, "GET there", aws=False, connection=recorded.connect(1, by=by), host="there")
+    (found,) = recorded.findings()
+    assert change in found.change
+    assert ("http.origin" in found.change) == (by == "request")

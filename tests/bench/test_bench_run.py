@@ -22,6 +22,7 @@ import pytest
 import trustme
 
 from lab_parts import eventually, process_state
+from lambdakit._bench.failures import refusal
 from lambdakit.cli import main
 
 WARM = 3
@@ -35,6 +36,23 @@ FUNCTIONS = {
     "fails": "def handler(event, context):\n    print('last words')\n    return event['id']\n",
     "fails_later": "calls = []\ndef handler(event, context):\n    calls.append(1)\n    assert len(calls) < 3\n",
     "leaves": "import os\ndef handler(event, context):\n    os._exit(3)\n",
+    "slow_at_128": (
+        "import os, time\ndef handler(event, context):\n"
+        "    if os.environ['AWS_LAMBDA_FUNCTION_MEMORY_SIZE'] == '128':\n        time.sleep(60)\n"
+    ),
+    "troubled": (
+        "held = bytearray(200_000_000)\ndef handler(event, context):\n    return {'statusCode': 503, 'body': ''}\n"
+    ),
+    "ours": """
+import lambdakit.http
+
+session = lambdakit.http.requests_session()
+
+@lambdakit.handler
+def handler(event, context):
+    lambdakit.http.get(f"http://127.0.0.1:{event['http']}")
+    session.get(f"http://127.0.0.1:{event['closing']}", headers={"Connection": "close"})
+""",
     "slow": "import time\ndef handler(event, context):\n    time.sleep(60)\n",
     "traced": """
 import json, os, socket, sys, time
@@ -455,8 +473,100 @@ def test_a_function_that_fails_is_told(
     assert all(text in shown.err for text in said)
 
 
-def test_nothing_is_left_after_ctrl_c(root: Path, tmp_path: Path) -> None:
-    """Neither a process nor a file; code 130."""
+@pytest.mark.parametrize(
+    "against", [[], pytest.param(["--against", "plain.handler"], marks=pytest.mark.soak)], ids=["alone", "against"]
+)
+def test_a_memory_size_that_is_too_slow_leaves_the_others(
+    against: list[str], root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """They are shown and written; why it is not among them is told, and the code is 1."""
+    file = tmp_path / "bench.json"
+    given = ["--memory", "128,1769", "--timeout", "1", "--json", str(file), *against]
+    assert bench(root, "slow_at_128.handler", *given) == 1
+    shown, content = capsys.readouterr().out, json.loads(file.read_text())
+    assert "at 1769 MB" in shown
+    assert "Not measured at 128 MB: slow_at_128.handler failed in invocation 1 of an environment" in shown
+    assert {row["memory_mb"] for row in content["rows"]} == {1769}
+    assert [failure["memory_mb"] for failure in content["failures"]] == [128]
+
+
+def test_what_lambda_would_not_have_shown_so_is_told(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """More memory than there is, which Lambda ends; answers that are no errors, and tell of a failure all the same."""
+    assert bench(root, "troubled.handler", "--memory", "128") == 0
+    lines = capsys.readouterr().out.splitlines()
+    (memory,) = (line for line in lines if "more than it has" in line)
+    assert memory.startswith("At 128 MB troubled.handler used 2")
+    assert any(line.startswith("troubled.handler answered with statusCode 503, 3 times: ") for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        ({"statusCode": 500}, "statusCode 500"),
+        ({"statusCode": "404", "body": "x"}, "statusCode 404"),
+        ({"batchItemFailures": [{"itemIdentifier": "1"}] * 2}, "2 batchItemFailures"),
+        ({"statusCode": 302}, None),
+        ({"statusCode": None}, None),
+        ({"statusCode": 4040}, None),
+        ({"batchItemFailures": []}, None),
+        ({"batchItemFailures": None}, None),
+        ({"body": '"statusCode": 500'}, None),
+        ([{"statusCode": 500}], None),
+    ],
+)
+def test_an_answer_may_tell_of_a_failure(answer: object, said: str | None) -> None:
+    """An HTTP status from 400 on, items of a batch that are to come again; of the answer, not of what is in it."""
+    assert refusal(json.dumps(answer).encode()) == said
+
+
+def test_an_answer_that_cannot_be_read_tells_nothing() -> None:
+    """Neither what is no JSON, nor what is too deep."""
+    assert refusal(b'"statusCode" 500') is None
+    assert refusal(b'{"statusCode": ' + b"[" * 100_000) is None
+
+
+def test_a_package_that_is_missing_comes_with_where_it_is_looked_for(
+    root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """In the first line."""
+    assert bench(root, "needs.handler") == 1
+    first = capsys.readouterr().err.splitlines()[0]
+    assert f"looked for in {root}" in first
+    assert "--env PYTHONPATH=DIR" in first
+
+
+@pytest.mark.soak
+def test_who_opens_a_connection_decides_what_helps(root: Path, tmp_path: Path, servers: Servers) -> None:
+    """A request of lambdakit.http finds the connection of `origin`; an adapter has a pool of its own."""
+    (tmp_path / "event.json").write_text(json.dumps(servers._asdict()))
+    given = ["--event", str(tmp_path / "event.json"), "--json", str(tmp_path / "bench.json")]
+    assert bench(root, "ours.handler", *given) == 0
+    (function,) = json.loads((tmp_path / "bench.json").read_text())["functions"]
+    changes = {found["seen"].partition(" is opened")[0][-5:]: found["change"] for found in function["findings"]}
+    assert "lambdakit.http.origin(url)" in changes[str(servers.http)[-5:]]
+    assert "lambdakit.http.origin(url)" not in str([c for port, c in changes.items() if port != str(servers.http)[-5:]])
+
+
+ENDS = {
+    signal.SIGINT: (130, "interrupted"),
+    signal.SIGTERM: (143, "SIGTERM"),
+    signal.SIGHUP: (129, "SIGHUP"),
+    signal.SIGKILL: (-signal.SIGKILL, None),
+}
+
+
+@pytest.mark.parametrize(
+    "number",
+    [
+        signal.SIGINT,
+        signal.SIGTERM,
+        pytest.param(signal.SIGHUP, marks=pytest.mark.soak),
+        pytest.param(signal.SIGKILL, marks=pytest.mark.soak),
+    ],
+)
+def test_nothing_is_left_after_a_signal(number: signal.Signals, root: Path, tmp_path: Path) -> None:
+    """Neither a process nor a file; after one that can be heard not even for a moment."""
+    code, name = ENDS[number]
     mark, temporary = tmp_path / "mark", tmp_path / "temporary"
     temporary.mkdir()
     command = [sys.executable, "-m", "lambdakit", "bench", "traced.handler", "--task-root", str(root), "--cold", "1"]
@@ -466,12 +576,36 @@ def test_nothing_is_left_after_ctrl_c(root: Path, tmp_path: Path) -> None:
     try:
         assert eventually(lambda: mark.exists() and mark.read_text() != "", 40)  # it is being traced
         assert [*temporary.iterdir()] != []
-        process.send_signal(signal.SIGINT)
+        process.send_signal(number)
         _, said = process.communicate(timeout=40)
+        left = [*temporary.iterdir()]
     finally:
         process.kill()
         process.communicate()
-    assert process.returncode == 130
-    assert said.endswith("lambdakit: interrupted; everything that was started has ended\n")
-    assert process_state(int(mark.read_text())) in ("", "Z")
-    assert [*temporary.iterdir()] == []
+    assert process.returncode == code
+    assert name is None or said.endswith(f"lambdakit: {name}; everything that was started has ended\n")
+    assert name is None or left == []
+    pid = int(mark.read_text())
+    assert eventually(lambda: process_state(pid) in ("", "Z"))
+    assert eventually(lambda: [*temporary.iterdir()] == [])
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_nothing_is_left_at_any_moment(number: signal.Signals, root: Path, tmp_path: Path) -> None:
+    """From the start of the interpreter to the end of the run, every 70 ms; two signals each."""
+    command = [sys.executable, "-m", "lambdakit", "bench", "plain.handler", "--task-root", str(root), "--cold", "1"]
+    environ = os.environ | {"TMPDIR": str(tmp_path)}
+    for moment in range(1, 200):
+        process = subprocess.Popen(
+            [*command, "--warm", "1"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environ
+        )
+        try:
+            process.wait(moment * 0.07)
+            break
+        except subprocess.TimeoutExpired:
+            process.send_signal(number)
+            process.send_signal(number)
+            process.wait(40)
+        assert eventually(lambda: [*tmp_path.iterdir()] == []), moment
+    assert moment > 5

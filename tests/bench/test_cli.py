@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -50,11 +51,60 @@ def test_a_wrong_argument_is_named(
     assert capsys.readouterr().err.startswith(f"lambdakit: {said}")
 
 
-def test_an_event_that_is_not_json_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """With the place where it stops to be JSON."""
-    (tmp_path / "event.json").write_text("{'id': 1}")
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"{'id': 1}", "is not JSON (Expecting property name"),
+        (b'{"id": NaN}', "is not JSON (NaN is no JSON"),
+        (b"[-Infinity]", "is not JSON (-Infinity is no JSON"),
+        (b"[" * 100_000, "is not JSON ("),  # too deep
+        ('{"name": "Jürgen"}'.encode("latin-1"), "is not in UTF-8 or UTF-16 ("),
+    ],
+)
+def test_an_event_that_is_not_json_is_refused(
+    content: bytes, said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With what is wrong with it, before anything is started."""
+    (tmp_path / "event.json").write_bytes(content)
     assert main(["bench", "app.handler", "--event", str(tmp_path / "event.json")]) == 2
-    assert "is not JSON (Expecting property name" in capsys.readouterr().err
+    assert said in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32"])
+def test_an_event_is_read_in_what_editors_write(encoding: str, tmp_path: Path) -> None:
+    """With or without a byte order mark; what is sent is UTF-8 without one."""
+    (tmp_path / "event.json").write_bytes('{"name": "Jürgen"}'.encode(encoding))
+    assert checked("a.handler", event=str(tmp_path / "event.json")).event == '{"name": "Jürgen"}'.encode()
+
+
+def test_a_path_for_packages_begins_in_this_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As --task-root does; an entry that is absolute, and an empty one, stay as they are."""
+    monkeypatch.chdir(tmp_path)
+    path = os.pathsep.join(["layer/python", "", "/opt/python"])
+    expected = os.pathsep.join([str(tmp_path / "layer/python"), "", "/opt/python"])
+    assert checked("a.handler", env=[f"PYTHONPATH={path}", "OTHER=layer"]).environment == {
+        "PYTHONPATH": expected,
+        "OTHER": "layer",
+    }
+
+
+def test_a_file_that_cannot_be_written_is_told_first(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Before anything is measured: the function does not exist, and nobody has noticed."""
+    assert main(["bench", "no_such.handler", "--json", str(tmp_path)]) == 2
+    assert (
+        capsys.readouterr().err
+        == f"lambdakit: --json {tmp_path} cannot be written (Is a directory); give a file that can\n"
+    )
+
+
+@pytest.mark.parametrize("before", [None, "what was there"])
+def test_a_file_that_can_be_written_stays_as_it_is(before: str | None, tmp_path: Path) -> None:
+    """Until there is something to write: the interpreter is wrong, and it is told after the file was looked at."""
+    file = tmp_path / "bench.json"
+    if before is not None:
+        file.write_text(before)
+    assert main(["bench", "app.handler", "--json", str(file), "--python", "no-such-python"]) == 2
+    assert (file.read_text() if file.exists() else None) == before
 
 
 @pytest.mark.parametrize("arguments", [[], ["bench"], ["bench", "app.handler", "--colder", "3"], ["bend"]])

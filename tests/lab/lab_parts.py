@@ -74,6 +74,25 @@ def child(event, context):
     process = subprocess.Popen(["sleep", "600"], start_new_session=event.get("own_session", False))
     return [os.getpid(), process.pid]
 
+def tenant(event, context):
+    return [os.getpid(), context.tenant_id]
+
+def post(path, body, headers):
+    import http.client
+    connection = http.client.HTTPConnection(os.environ["AWS_LAMBDA_RUNTIME_API"], timeout=20)
+    connection.request("POST", "/2018-06-01/runtime/invocation/" + path, body, headers)
+    return connection.getresponse().status
+
+def ask_runtime_api(event, context):
+    return post("nobody/response", b"1", event)
+
+def post_deep_error(event, context):
+    return post(context.aws_request_id + "/error", b"[" * 100_000, {})
+
+def measured(event, context):
+    import lambdakit
+    return lambdakit.handler(lambda event, context: "measured", metrics="Lab")(event, context)
+
 counted = 0
 
 def count_on():

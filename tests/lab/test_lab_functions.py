@@ -1,12 +1,17 @@
 from __future__ import annotations
 
+import os
+import re
+import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from lab_parts import Invoke, eventually, process_state
 from lambdakit.exceptions import ConfigurationError, LambdakitError
 from lambdakit.lab import Lab
 from lambdakit.lab._functions import checked_function
@@ -199,3 +204,81 @@ def test_a_process_with_a_lab_ends(code: str) -> None:
     """Also if nobody closes it; a forked child has no part in its parent's."""
     script = f"import os, sys\nfrom lambdakit.lab import Lab\n{code}"
     subprocess.run([sys.executable, "-c", script], check=True, timeout=60)
+
+
+def program(path: Path, *lines: str) -> Path:
+    """An executable script of the shell."""
+    path.write_text("\n".join(["#!/bin/sh", *lines, ""]), encoding="utf-8")
+    path.chmod(0o755)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("lines", "said"),
+    [
+        (
+            ["echo 'python9: not found' >&2", "exit 127"],
+            "a Python interpreter that starts; this one: exit status 127: python9: not found",
+        ),
+        (["echo a shell"], "a Python interpreter that starts; this one: exit status 0: a shell"),
+        (["kill -9 $$"], "a Python interpreter that starts; this one: exit status -9: "),
+        ([f'exec {sys.executable} -S "$@"'], "an interpreter with awslambdaric; install it for this Python"),
+    ],
+)
+def test_an_interpreter_that_cannot_run_a_function_is_refused(
+    lines: list[str], said: str, lab: Lab, tmp_path: Path
+) -> None:
+    """When the function is deployed, with what it says itself."""
+    python = program(tmp_path / "python9", *lines)
+    with pytest.raises(ConfigurationError, match=f"^python=.*python9.* is not allowed; allowed: {re.escape(said)}"):
+        lab.deploy("f", "app.handler", task_root=tmp_path, python=python)
+
+
+def test_a_file_that_is_no_program_is_no_interpreter(lab: Lab, tmp_path: Path) -> None:
+    """The system's own error is in the message."""
+    (tmp_path / "python9").write_bytes(b"\0")
+    (tmp_path / "python9").chmod(0o755)
+    with pytest.raises(ConfigurationError, match=r"interpreter that starts; this one: OSError: .*Exec format error"):
+        lab.deploy("f", "app.handler", task_root=tmp_path, python=tmp_path / "python9")
+
+
+def test_the_runtime_client_may_be_beside_the_function(
+    deploy: Callable[..., str], invoke: Invoke, tmp_path: Path
+) -> None:
+    """As in a container image: an interpreter without packages of its own finds it where the function says."""
+    python = program(tmp_path / "python9", f'exec {sys.executable} -S "$@"')
+    packages = {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path.endswith("-packages"))}
+    assert invoke(deploy("app.echo", python=python, environment=packages), {"a": 1}).value == {"a": 1}
+
+
+@pytest.mark.parametrize("where", ["absolute", "in task_root"])
+def test_a_wrapper_starts_the_runtime(where: str, deploy: Callable[..., str], invoke: Invoke, task_root: Path) -> None:
+    """AWS_LAMBDA_EXEC_WRAPPER: with the runtime's command line; what it sets is seen by the function."""
+    wrapper = program(task_root / "wrapper", "export WRAPPED=$#", 'exec "$@"')
+    given = {"AWS_LAMBDA_EXEC_WRAPPER": str(wrapper) if where == "absolute" else "wrapper"}
+    environ = invoke(deploy("app.about", environment=given)).value["environ"]
+    assert (environ["WRAPPED"], environ["AWS_LAMBDA_EXEC_WRAPPER"]) == ("4", given["AWS_LAMBDA_EXEC_WRAPPER"])
+
+
+def test_a_wrapper_that_is_not_there_is_refused(lab: Lab, task_root: Path) -> None:
+    """The value of the variable is not in the message: none ever is."""
+    given = {"AWS_LAMBDA_EXEC_WRAPPER": "/opt/planted-value"}
+    with pytest.raises(ConfigurationError, match=r"^environment: AWS_LAMBDA_EXEC_WRAPPER is not the path") as caught:
+        lab.deploy("f", "app.echo", task_root=task_root, environment=given)
+    assert "planted-value" not in str(caught.value)
+
+
+@pytest.mark.parametrize("init_type", ["on-demand", "snap-start"])
+def test_an_environment_that_was_killed_while_idle_gets_no_invocation(
+    init_type: str, deploy: Callable[..., str], invoke: Invoke, lab: Lab
+) -> None:
+    """Another one does; a snapshot is none that could be restored."""
+    name = deploy("app.about", init_type=init_type)
+    for number in range(3):
+        if number or init_type == "on-demand":
+            invoke(name)
+        (record,) = lab.environments(name)
+        assert record.pid is not None
+        os.kill(record.pid, signal.SIGKILL)
+        assert eventually(lambda pid=record.pid: process_state(pid) in ("", "Z"))  # type: ignore[misc]
+        assert invoke(name).error is None

@@ -20,7 +20,7 @@ from lab_parts import client_of
 from lambdakit.lab import Lab
 
 MANAGED = "lambda-managed-instances"
-how, task_root = sys.argv[1:]
+how, task_root, folder = sys.argv[1:]
 with Lab() as lab:
     lab.deploy("child", "app.child", task_root=task_root, memory_mb=128)
     lab.deploy("busy", "app.sleep", task_root=task_root, memory_mb=128, timeout_s=600)
@@ -39,6 +39,10 @@ with Lab() as lab:
     (snapshot,), (managed,) = lab.environments("snapshot"), lab.environments("managed")
     runtimes += [snapshot.pid, managed.pid]
     theirs += managed.workers
+    lab.deploy("metrics", "app.measured", task_root=task_root, environment={"TMPDIR": folder}, memory_mb=512)
+    client.invoke(FunctionName="metrics")
+    runtimes += [record.pid for record in lab.environments("metrics")]
+    assert len(os.listdir(folder)) == 1  # what tells the next process of the environment of this one
     client.close()
     if how == "forked" and os.fork() == 0:
         time.sleep(600)  # it holds a copy of the pipe to the guard
@@ -54,6 +58,7 @@ ENDS: dict[str, tuple[int | None, int]] = {  # the signal that is sent, what bec
     "exception": (None, 1),
     "SIGINT": (signal.SIGINT, -signal.SIGINT),
     "SIGTERM": (signal.SIGTERM, -signal.SIGTERM),
+    "SIGHUP": (signal.SIGHUP, -signal.SIGHUP),
     "SIGKILL": (signal.SIGKILL, -signal.SIGKILL),
     "forked": (signal.SIGKILL, -signal.SIGKILL),
 }
@@ -88,12 +93,12 @@ def gone(pid: int) -> bool:
 
 
 @pytest.mark.parametrize("how", ENDS)
-def test_nothing_is_left_however_the_lab_ends(how: str, task_root: Path, lab: Lab) -> None:
-    """No runtime, frozen, busy or at its snapshot, no child of one, in its group or out of it, no guard, no cgroup."""
+def test_nothing_is_left_however_the_lab_ends(how: str, task_root: Path, lab: Lab, tmp_path: Path) -> None:
+    """No runtime, frozen, busy or at its snapshot, no child of one, in or out of its group, no guard, cgroup, file."""
     number, returncode = ENDS[how]
     environ = {**os.environ, "PYTHONPATH": str(Path(__file__).parent)}
     script = subprocess.Popen(
-        [sys.executable, "-c", SCRIPT, how, str(task_root)],
+        [sys.executable, "-c", SCRIPT, how, str(task_root), str(tmp_path)],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         env=environ,
@@ -125,6 +130,7 @@ def test_nothing_is_left_however_the_lab_ends(how: str, task_root: Path, lab: La
     assert script.returncode == returncode
     assert eventually(lambda: all(map(gone, started)), limit_s=15)
     assert eventually(lambda: not any(directory.exists() for directory in directories))
+    assert eventually(lambda: [*tmp_path.iterdir()] == [])
     if how == "forked":
         for pid in forked:
             os.kill(pid, signal.SIGKILL)
@@ -174,3 +180,19 @@ def test_the_guard_ignores_the_signals_of_a_terminal(task_root: Path) -> None:
         assert client.invoke(FunctionName="echo")["StatusCode"] == 200
         client.close()
         assert not gone(guard)
+
+
+def test_an_environment_takes_with_it_what_lambdakit_left_in_tmp(task_root: Path, tmp_path: Path) -> None:
+    """When it is retired, when it crashes, and when the function is removed: not only with the lab."""
+    with Lab() as lab:
+        client = client_of(lab)
+        for end in ("retire", "crash", "remove"):
+            lab.deploy("f", "app.measured", task_root=task_root, environment={"TMPDIR": str(tmp_path)}, timeout_s=60)
+            client.invoke(FunctionName="f")
+            assert len([*tmp_path.iterdir()]) == 1
+            if end == "crash":
+                os.kill(lab.environments("f")[0].pid or 0, signal.SIGKILL)
+            else:
+                getattr(lab, end)("f")
+            assert eventually(lambda: [*tmp_path.iterdir()] == [])
+        client.close()

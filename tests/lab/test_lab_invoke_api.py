@@ -121,6 +121,24 @@ REFUSED: dict[str, tuple[dict[str, Any], int, str, str]] = {
         "InvalidRequestContentException",
         "Client context must be a valid",
     ),
+    "durable execution": (
+        {"DurableExecutionName": "order-1"},
+        400,
+        "InvalidParameterValueException",
+        "DurableExecutionName: the lab has no durable executions",
+    ),
+    "tenant": (
+        {"TenantId": "{blue}"},
+        400,
+        "ValidationException",
+        "1 validation error detected: Value '{blue}' at 'tenantId' failed",
+    ),
+    "tenant too long": (
+        {"TenantId": "b" * 257},
+        400,
+        "ValidationException",
+        "1 validation error detected: Value 'bbb",
+    ),
     "context too long": (
         {"ClientContext": base64.b64encode(json.dumps({"custom": {"a": "b" * 3000}}).encode()).decode()},
         400,
@@ -214,3 +232,82 @@ def test_region_and_account_are_part_of_the_arn(task_root: Path) -> None:
         client.close()
     assert seen["arn"] == "arn:aws-cn:lambda:cn-north-1:210987654321:function:orders"
     assert seen["environ"]["AWS_REGION"] == "cn-north-1"
+
+
+@pytest.fixture
+def about(deploy: Deploy, invoke: Invoke) -> Callable[..., tuple[int, str | None]]:
+    """Invoke a function for a tenant: the process, and the tenant that the context has."""
+    name = deploy("app.tenant")
+
+    def about(tenant: str | None = None) -> tuple[int, str | None]:
+        return tuple(invoke(name, **{} if tenant is None else {"TenantId": tenant}).value)
+
+    return about
+
+
+def test_a_tenant_has_environments_of_its_own(about: Callable[..., tuple[int, str | None]], lab: Lab) -> None:
+    """Its id is in the context; nobody else's invocation runs there, and its next one does."""
+    tenants = [None, "blue", "green", "Green:1/2 @x"]
+    first = [about(tenant) for tenant in tenants]
+    assert [tenant for _, tenant in first] == tenants
+    assert len({pid for pid, _ in first}) == len(tenants)
+    assert [about(tenant) for tenant in tenants] == first
+    assert [(r.pid, r.tenant_id) for r in lab.environments("f0")] == first
+
+
+@pytest.mark.parametrize("init_type", ["snap-start", "lambda-managed-instances"])
+def test_tenants_are_isolated_on_demand_only(init_type: str, deploy: Deploy, client: Any) -> None:
+    """As on Lambda."""
+    name = deploy("app.echo", init_type=init_type, max_concurrency=1)
+    with pytest.raises(ClientError, match=r"InvalidParameterValueException.*isolates no tenants"):
+        client.invoke(FunctionName=name, TenantId="blue")
+
+
+FOREIGN = [
+    {"Host": "attacker.example"},
+    {"Host": "attacker.example:{port}"},
+    {"Host": "[bad"},
+    {"Host": ""},
+    {"Origin": "http://attacker.example"},
+    {"Origin": "null"},
+    {"Origin": "http://localhost:3000"},
+]
+OURS = [{}, {"Host": "localhost:{port}"}, {"Host": "127.0.0.1"}, {"Host": "localhost:9999"}]
+
+
+@pytest.mark.parametrize("given", [*FOREIGN, *OURS], ids=str)
+def test_a_web_page_is_refused(given: dict[str, str], deploy: Deploy, lab: Lab) -> None:
+    """Whatever name it has given to this machine; programs are served, also through a port that is forwarded."""
+    address = urlsplit(lab.url)
+    headers = {name: value.format(port=address.port) for name, value in given.items()}
+    with closing(HTTPConnection("127.0.0.1", address.port, timeout=30)) as connection:
+        connection.request("POST", f"/2015-03-31/functions/{deploy('app.echo')}/invocations", b"1", headers)
+        answer = connection.getresponse()
+        body = json.loads(answer.read())
+    assert answer.status == (403 if given in FOREIGN else 200)
+    assert given not in FOREIGN or body["message"].startswith("The lab serves programs at 127.0.0.1")
+
+
+def test_a_function_s_runtime_api_refuses_web_pages_too(deploy: Deploy, invoke: Invoke) -> None:
+    """Each environment has one."""
+    assert invoke(deploy("app.ask_runtime_api"), {"Host": "attacker.example"}).value == 403
+    assert invoke(deploy("app.ask_runtime_api"), {}).value == 400  # there is no such request
+
+
+def test_an_error_that_is_too_deep_to_be_read_is_an_answer(deploy: Deploy, invoke: Invoke, client: Any) -> None:
+    """Passed on as it is; the report has no type then."""
+    answer = client.invoke(FunctionName=deploy("app.post_deep_error"), LogType="Tail")
+    assert answer["FunctionError"] == "Unhandled"
+    assert answer["Payload"].read() == b"[" * 100_000
+    assert "Error Type: Runtime.Unknown" in base64.b64decode(answer["LogResult"]).decode()
+
+
+@pytest.mark.parametrize("depth", [100, 900, 980, 990, 1000, 1300])
+def test_a_client_context_that_is_deep_is_an_answer(depth: int, deploy: Deploy, client: Any) -> None:
+    """Read or refused, which depends on the interpreter; never an error of the lab."""
+    context = base64.b64encode(b'{"custom": ' + b"[" * depth + b"]" * depth + b"}").decode()
+    try:
+        answer = client.invoke(FunctionName=deploy("app.echo"), ClientContext=context)
+    except ClientError as error:
+        answer = error.response
+    assert answer["ResponseMetadata"]["HTTPStatusCode"] in (200, 400)

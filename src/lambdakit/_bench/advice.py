@@ -10,7 +10,7 @@ from .trace import count
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from .trace import Group, Trace
+    from .trace import Event, Group, Trace
 
 DOCS = "https://github.com/lambdakit/lambdakit/blob/main/docs/"
 MIN_REPEATS = 2  # in the warm invocations: what happened in one of them may be an exception
@@ -153,17 +153,31 @@ def _first_connections(trace: Trace) -> Iterator[Finding]:
     """A connection that is kept is opened in the first invocation."""
     changes = {
         "aws": ("@lambdakit.handler(preload=[lambda: lambdakit.prime(client)])", "clients.md#the-first-call"),
-        "http": ("@lambdakit.handler(preload=[lambdakit.http.origin(url)])", "connections.md#the-first-request"),
+        "http": ("lambdakit.http.get(...), whose connection can be opened in INIT", "connections.md#the-first-request"),
+        "http by request": (
+            "@lambdakit.handler(preload=[lambdakit.http.origin(url)])",
+            "connections.md#the-first-request",
+        ),
+        "http by an adapter": (  # whose pool is its own: no connection of `origin` gets there
+            "@lambdakit.handler(preload=[lambda: session.head(url)])  # a request of its own, in INIT",
+            "connections.md#the-first-request",
+        ),
         "other": ("@lambdakit.handler(preload=[the_singleton])", "databases.md#in-init"),
     }
     for group in trace.grouped("connection", "host", "port"):
         found = group.times
-        kinds = {trace.use_of(event) for event in group.events if event["n"] == 1 and not _carries_reads(trace, event)}
+        kinds = {_kind(trace, event) for event in group.events if event["n"] == 1 and not _carries_reads(trace, event)}
         if found.warm or not kinds:
             continue
         for kind in sorted(kinds):
             text = f"The first connection to {_address(*group.key)} is opened while the first caller waits"
             yield Finding(f"{text}{_at([group])}.", *changes[kind])
+
+
+def _kind(trace: Trace, connection: Event) -> str:
+    """What a connection was used for, and by which function of lambdakit's, if by one."""
+    use, by = trace.use_of(connection), connection.get("by")
+    return f"http by {by}" if use == "http" and by else use
 
 
 def _sdk(trace: Trace) -> Iterator[Finding]:

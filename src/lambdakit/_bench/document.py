@@ -5,19 +5,22 @@ from __future__ import annotations
 import os
 import platform
 import time
+from collections import Counter
 from functools import partial
 from statistics import fmean, median
 from typing import TYPE_CHECKING, Any
 
 from .. import __version__
-from ..lab._variables import python_version
+from ..lab._functions import python_version
 from . import advice, prices, stats
+from .failures import refusal
 from .trace import count
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from .caller import Reply
+    from .failures import FunctionFailedError
     from .measure import Target, Trial
     from .options import Options, Side
     from .stats import Groups, Statistic
@@ -31,7 +34,13 @@ Trials = dict["Target", list["Trial"]]
 
 
 def document(
-    options: Options, trials: Trials, traces: Mapping[str, Trace], *, cpu_method: str, answers_equal: bool | None
+    options: Options,
+    trials: Trials,
+    traces: Mapping[str, Trace],
+    *,
+    cpu_method: str,
+    answers_equal: bool | None,
+    failures: Mapping[int, FunctionFailedError] | None = None,
 ) -> dict[str, Any]:
     """The document of a run.
 
@@ -41,6 +50,7 @@ def document(
         traces: by the label of the function.
         cpu_method: how the lab limited the CPU.
         answers_equal: whether both functions returned the same in their first invocation; None for one function.
+        failures: why a memory size was not measured, by the size; None for no failures.
     """
     return {
         "schema": SCHEMA,
@@ -63,11 +73,20 @@ def document(
         },
         "prices": {"region": prices.REGION, "as_of": prices.AS_OF, "source": prices.SOURCE},
         "answers_equal": answers_equal,
-        "rows": [row for memory_mb in options.memory_mb for row in _rows(options, trials, memory_mb)],
+        "failures": [
+            {"memory_mb": memory_mb, "why": str(error).partition("\n")[0]}
+            for memory_mb, error in (failures or {}).items()
+        ],
+        "rows": [row for memory_mb in _sizes(trials) for row in _rows(options, trials, memory_mb)],
         "series": {_name(target, what): series for target in trials for what, series in _series(trials[target])},
         "figures": {"memory": [_point(target, trials[target]) for target in trials]},
-        "functions": [_function(side, traces[side.label]) for side in options.sides],
+        "functions": [_function(side, traces[side.label], trials) for side in options.sides],
     }
+
+
+def _sizes(trials: Trials) -> list[int]:
+    """The memory sizes that were measured."""
+    return list(dict.fromkeys(target.memory_mb for target in trials))
 
 
 def _groups(trials: Sequence[Trial], figure: Callable[[Trial], Sequence[float]]) -> list[list[float]]:
@@ -169,6 +188,7 @@ def _point(target: Target, trials: Sequence[Trial]) -> dict[str, Any]:
     return {
         "memory_mb": target.memory_mb,
         "side": target.side.label,
+        "max_memory_mb": max(value for trial in trials for value in _memory_mb(trial)),
         "cold_ms": median(value for trial in trials for value in _cold_ms(trial)),
         "warm_ms": median(value for trial in trials for value in _warm_ms(trial)),
         "billed_ms": billed_warm_ms,
@@ -178,8 +198,20 @@ def _point(target: Target, trials: Sequence[Trial]) -> dict[str, Any]:
     }
 
 
-def _function(side: Side, trace: Trace) -> dict[str, Any]:
-    """The trace of one function."""
+def _refusals(side: Side, trials: Trials) -> dict[str, int]:
+    """The answers that are no errors of the function and tell of a failure all the same, each with how often."""
+    replies = (
+        reply
+        for target, found in trials.items()
+        if target.side == side
+        for trial in found
+        for reply in (trial.first, *trial.warm)
+    )
+    return Counter(filter(None, (refusal(reply.payload) for reply in replies)))
+
+
+def _function(side: Side, trace: Trace, trials: Trials) -> dict[str, Any]:
+    """The trace of one function, and what it has answered."""
 
     def listed(kind: str, *keys: str) -> list[dict[str, Any]]:
         groups = trace.grouped(kind, *keys)
@@ -205,6 +237,7 @@ def _function(side: Side, trace: Trace) -> dict[str, Any]:
         "connections": listed("connection", "host", "port"),
         "handshakes": count(trace.events("handshake"))._asdict(),
         "loops": count(trace.events("loop"))._asdict(),
+        "refusals": _refusals(side, trials),
         "unseen": [event["module"] for event in trace.events("unseen")],
         "findings": [found._asdict() | {"docs": advice.DOCS + found.docs} for found in advice.findings(trace)],
     }

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 _MISSING = re.compile(r"No module named '([^']+)'")
 _TIMED_OUT = "Task timed out"
+_REFUSALS = (b'"statusCode"', b'"batchItemFailures"')  # few answers are parsed
+_BAD_STATUS = re.compile(r"[45]\d\d")
 _LOG_LINES = 15  # in the message
 
 
@@ -42,6 +44,11 @@ def failure(side: Side, reply: Reply, *, memory_mb: int, number: int) -> Lambdak
     if kind == "Runtime.HandlerNotFound":
         return ConfigurationError(f"{side.handler} is not allowed: module {module} has no {name}; give one that it has")
     hint = "; --timeout allows for more" if _TIMED_OUT in message else ""
+    if kind == "Runtime.ImportModuleError":
+        hint = (
+            f" (packages are looked for in {side.task_root} and where --python has installed them; "
+            "--env PYTHONPATH=DIR adds a layer's)"
+        )
     where = "in INIT" if reply.init_failed else f"in invocation {number} of an environment"
     tail = "\n".join(f"  {line}" for line in reply.log.strip().splitlines()[-_LOG_LINES:])
     return FunctionFailedError(
@@ -49,11 +56,27 @@ def failure(side: Side, reply: Reply, *, memory_mb: int, number: int) -> Lambdak
     )
 
 
+def refusal(payload: bytes) -> str | None:
+    """What an answer tells of a failure that is no error of the function: an HTTP status, items of a batch; or None."""
+    if not any(mark in payload for mark in _REFUSALS):
+        return None
+    try:
+        answer: Any = json.loads(payload)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(answer, dict):
+        return None
+    status, failed = str(answer.get("statusCode")), answer.get("batchItemFailures")
+    if _BAD_STATUS.fullmatch(status):
+        return f"statusCode {status}"
+    return f"{len(failed)} batchItemFailures" if isinstance(failed, list) and failed else None
+
+
 def _error_of(reply: Reply) -> tuple[str, str]:
     """Type and message of an error."""
     try:
         body: Any = json.loads(reply.payload)
-    except ValueError:
+    except (ValueError, RecursionError):
         body = None
     if not isinstance(body, dict):
         return "Error", reply.payload.decode(errors="replace")

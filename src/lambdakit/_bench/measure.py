@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from .failures import FunctionFailedError, failure
 
@@ -35,6 +35,18 @@ class Trial:
 
     first: Reply
     warm: Sequence[Reply]
+
+
+class Measured(NamedTuple):
+    """What all environments have shown.
+
+    Attributes:
+        trials: of each target whose size was measured.
+        failures: why a memory size was not, by the size.
+    """
+
+    trials: dict[Target, list[Trial]]
+    failures: dict[int, FunctionFailedError]
 
 
 def deploy(
@@ -87,15 +99,27 @@ def trial(lab: Lab, caller: Caller, target: Target, event: bytes, warm: int) -> 
 
 def measure(
     lab: Lab, caller: Caller, options: Options, targets: Sequence[Target], *, tick: Callable[[str], object]
-) -> dict[Target, list[Trial]]:
+) -> Measured:
     """Run all environments of all targets. Every other round is in reverse order, so that a slow minute affects all.
 
+    A memory size at which a function fails is left out, and the others are measured.
+
     Raises:
-        FunctionFailedError: an invocation failed.
+        FunctionFailedError: an invocation failed at every memory size; the first of these errors.
     """
     trials: dict[Target, list[Trial]] = {target: [] for target in targets}
+    failures: dict[int, FunctionFailedError] = {}
     for round_ in range(options.cold):
         for target in targets if round_ % 2 == 0 else reversed(targets):
-            trials[target].append(trial(lab, caller, target, options.event, options.warm_each))
+            if target.memory_mb in failures:
+                continue
+            try:
+                trials[target].append(trial(lab, caller, target, options.event, options.warm_each))
+            except FunctionFailedError as error:
+                failures[target.memory_mb] = error
+                lab.retire(target.name)
             tick(f"{target.side.label}, {target.memory_mb} MB")
-    return trials
+    measured = {target: found for target, found in trials.items() if target.memory_mb not in failures}
+    if not measured:
+        raise next(iter(failures.values()))
+    return Measured(measured, failures)

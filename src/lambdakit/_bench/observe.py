@@ -6,16 +6,19 @@ import json
 import os
 import shutil
 import tempfile
+import uuid
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..exceptions import LambdakitError
 from ..lab._functions import MB_PER_CORE
+from ..lab._host.guard_client import GuardClient
 from .measure import deploy, trial
 from .trace import Trace, median_imports
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from ..lab import Lab
     from .caller import Caller
@@ -67,18 +70,29 @@ def observe(lab: Lab, caller: Caller, options: Options, side: Side, *, tick: Cal
         LambdakitError: the interpreter did not load the tracer.
     """
     warm = min(options.warm, WARM)
-    with tempfile.TemporaryDirectory(prefix="lambdakit-bench-") as folder:
-        calls = _TracedFunction(lab, caller, options, side, Path(folder) / "calls", "trace_calls()")
+    with _folder() as folder:
+        calls = _TracedFunction(lab, caller, options, side, folder / "calls", "trace_calls()")
         events = calls.run(warm)
         tick(f"{side.label}, imports")
-        imports = _TracedFunction(
-            lab, caller, options, side, Path(folder) / "imports", f"trace_imports({side.handler!r})"
-        )
+        imports = _TracedFunction(lab, caller, options, side, folder / "imports", f"trace_imports({side.handler!r})")
         runs = []
         for _ in range(IMPORTS):
             runs.append([event for event in imports.run(0) if event["kind"] == "import"])
             tick(f"{side.label}, imports")
     return Trace(warm=warm, events=events, imports=median_imports(runs))
+
+
+@contextmanager
+def _folder() -> Iterator[Path]:
+    """A temporary folder that a guard removes, whatever ends this process and whenever."""
+    folder = Path(tempfile.gettempdir()) / f"lambdakit-bench-{uuid.uuid4().hex[:12]}"
+    guard = GuardClient()
+    try:
+        guard.notify(f"+folder {folder}")  # before it exists, so that it is never unknown
+        folder.mkdir(mode=0o700)
+        yield folder
+    finally:
+        guard.close()
 
 
 class _TracedFunction:

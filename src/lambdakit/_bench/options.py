@@ -148,12 +148,19 @@ def _event(name: str | None) -> bytes:
         return b"{}"
     try:
         content = Path(name).read_bytes()
-        json.loads(content)
+        text = content.decode(json.detect_encoding(content))  # UTF-8, 16 or 32, with or without a byte order mark
+        json.loads(text, parse_constant=_no_constant)
     except OSError as cause:
         raise ConfigurationError(f"--event {name} cannot be read ({cause.strerror}); give a file with JSON") from cause
-    except ValueError as cause:
+    except UnicodeDecodeError as cause:
+        raise ConfigurationError(f"--event {name} is not in UTF-8 or UTF-16 ({cause}); save it in UTF-8") from cause
+    except (ValueError, RecursionError) as cause:
         raise ConfigurationError(f"--event {name} is not JSON ({cause}); give a file with JSON") from cause
-    return content
+    return text.encode()  # what the Invoke API takes
+
+
+def _no_constant(word: str) -> None:
+    raise ValueError(f"{word} is no JSON, though Python writes it")
 
 
 def _variables(given: Sequence[str]) -> dict[str, str]:
@@ -166,6 +173,9 @@ def _variables(given: Sequence[str]) -> dict[str, str]:
         if not assigned and name not in os.environ:
             raise ConfigurationError(f"--env {name}: the variable is not set in this shell; give {name}=VALUE")
         variables[name] = value if assigned else os.environ[name]
+    if path := variables.get("PYTHONPATH"):  # relative to here, as --task-root is; the function begins in that
+        entries = [str(Path(entry).absolute()) if entry else entry for entry in path.split(os.pathsep)]
+        variables["PYTHONPATH"] = os.pathsep.join(entries)
     return variables
 
 

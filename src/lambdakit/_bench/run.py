@@ -44,12 +44,19 @@ def run(options: Options, *, progress: TextIO | None = None) -> dict[str, Any]:
             for target in _largest(targets):  # not measured: it writes byte code and fills the file cache
                 answers.append(trial(lab, caller, target, options.event, 1).first.payload)
                 shown.step(target.side.label)
-            trials = measure(lab, caller, options, targets, tick=shown.step)
+            measured = measure(lab, caller, options, targets, tick=shown.step)
             traces = {side.label: observe(lab, caller, options, side, tick=shown.step) for side in sides}
         finally:
             shown.close()
         equal = answers[0] == answers[1] if len(answers) > 1 else None
-        return document(options, trials, traces, cpu_method=lab.cpu_method, answers_equal=equal)
+        return document(
+            options,
+            measured.trials,
+            traces,
+            cpu_method=lab.cpu_method,
+            answers_equal=equal,
+            failures=measured.failures,
+        )
 
 
 def _largest(targets: list[Target]) -> list[Target]:

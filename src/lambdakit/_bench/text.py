@@ -26,7 +26,7 @@ class Table(NamedTuple):
 
 def tables(content: dict[str, Any]) -> Iterator[Table]:
     """All tables of a document, in their order."""
-    for memory_mb in content["options"]["memory_mb"]:
+    for memory_mb in dict.fromkeys(point["memory_mb"] for point in content["figures"]["memory"]):
         yield _figures(content, memory_mb)
     yield _costs(content)
     for function in content["functions"]:
@@ -57,6 +57,7 @@ def remarks(content: dict[str, Any]) -> Iterator[str]:
         f"Python {options['python_version']}, CPU share by {machine['lab_cpu_method']}. "
         "Compare on this machine; do not take absolute times to Lambda."
     )
+    yield from _warnings(content)
     rows = content["rows"]
     if any(row["interval_without"] is None for row in rows):
         yield "No intervals and no verdict: fewer than 5 environments. Give --cold 5 or more."
@@ -75,6 +76,24 @@ def remarks(content: dict[str, Any]) -> Iterator[str]:
     unseen = sorted({name for function in content["functions"] for name in function["unseen"]})
     if unseen:
         yield f"Not traced, since these modules are not as the tracer expects: {_listed(unseen)}."
+
+
+def _warnings(content: dict[str, Any]) -> Iterator[str]:
+    """What was not measured, what Lambda would not have run, and answers that tell of a failure."""
+    for failure in content["failures"]:
+        yield f"Not measured at {failure['memory_mb']} MB: {failure['why']}"
+    for point in content["figures"]["memory"]:
+        if point["max_memory_mb"] > point["memory_mb"]:
+            yield (
+                f"At {point['memory_mb']} MB {point['side']} used {point['max_memory_mb']:.0f} MB, more than it has: "
+                "Lambda would have killed it (Runtime.OutOfMemory)."
+            )
+    for function in content["functions"]:
+        for what, times in function["refusals"].items():
+            yield (
+                f"{function['name']} answered with {what}, {_plural(times, 'time')}: what was measured is how it "
+                "fails. Is the event one that it takes?"
+            )
 
 
 def _figures(content: dict[str, Any], memory_mb: int) -> Table:

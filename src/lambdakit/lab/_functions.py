@@ -6,7 +6,10 @@ import math
 import os
 import re
 import shutil
+import subprocess
+import sys
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,11 +29,15 @@ MANAGED_CONCURRENCY = 16  # Lambda, for Python and one vCPU
 MB_PER_CORE = 1769  # Lambda: "at 1,769 MB, a function has the equivalent of one vCPU"
 MIN_MEMORY_MB, MAX_MEMORY_MB = 128, 10_240
 MAX_TIMEOUT_S = 900
+WRAPPER = "AWS_LAMBDA_EXEC_WRAPPER"
+_START_TIMEOUT_S = 30.0  # of an interpreter
+_SHOWN = 200  # characters of what one says that does not start
 
 _NAME = re.compile(r"[a-zA-Z0-9-_]{1,64}")
 _QUALIFIER = re.compile(r"\$LATEST|[a-zA-Z0-9-_]{1,128}")
 _HANDLER = re.compile(r"[^\s.][^\s]*\.[^\s.]+")
 _VALUE = re.compile(r"[^\0]*")
+_VERSION = re.compile(r"\d+\.\d+")
 _VARIABLE = re.compile(r"[a-zA-Z][a-zA-Z0-9_]+")
 
 # Lambda reserves these names. It reserves the credentials and the region, too; those may be set here, since a local
@@ -72,6 +79,12 @@ class Function:
     max_concurrency: int
     python: str
     qualifiers: tuple[str, ...]
+
+    @property
+    def wrapper(self) -> list[str]:
+        """The program that starts the runtime, if there is one: it is given the runtime's command line."""
+        given = self.environment.get(WRAPPER)
+        return [str(self.task_root / given)] if given else []
 
     @property
     def cores(self) -> float:
@@ -136,11 +149,13 @@ def checked_function(
     interpreter = shutil.which(python) if _is_path(python) else None
     if interpreter is None:
         raise _not_allowed("python", python, "an executable Python interpreter")
+    interpreter = os.path.abspath(interpreter)  # noqa: PTH100 - a virtual environment's link must not be resolved
+    version = python_version(interpreter)
     listed = (
         not isinstance(qualifiers, str) and len(qualifiers) > 0 and all(is_match(_QUALIFIER, q) for q in qualifiers)
     )
     require(listed, "qualifiers", qualifiers, "a sequence of '$LATEST', version numbers and alias names")
-    return Function(
+    function = Function(
         name=name,
         handler=handler,
         task_root=Path(task_root).resolve(),
@@ -150,9 +165,59 @@ def checked_function(
         init_type=init_type,
         provisioned=provisioned,
         max_concurrency=max_concurrency,
-        python=os.path.abspath(interpreter),  # noqa: PTH100 - a virtual environment's link must not be resolved
+        python=interpreter,
         qualifiers=tuple(qualifiers),
     )
+    if any(shutil.which(wrapper) is None for wrapper in function.wrapper):
+        raise ConfigurationError(
+            f"environment: {WRAPPER} is not the path of an executable file; give one that is, absolute or in task_root"
+        )
+    if not function.wrapper and not _has_client(function):  # a wrapper may be what says where it is
+        raise _not_allowed("python", python, f"an interpreter with awslambdaric; install it for this Python {version}")
+    return function
+
+
+def _has_client(function: Function) -> bool:
+    """Whether the interpreter finds the runtime client, where it is installed or where the function says."""
+    if function.python == os.path.abspath(sys.executable):  # noqa: PTH100 - as above; the lab has looked for it
+        return True
+    code = "import importlib.util, sys; sys.exit(importlib.util.find_spec('awslambdaric') is None)"
+    try:
+        done = subprocess.run(  # noqa: S603 - the user's interpreter
+            [function.python, "-c", code],
+            cwd=function.task_root,
+            env={"PATH": os.environ.get("PATH", os.defpath), **function.environment},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=_START_TIMEOUT_S,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return False
+    return done.returncode == 0
+
+
+@cache
+def python_version(python: str) -> str:
+    """Major and minor version of an interpreter, such as "3.12".
+
+    Raises:
+        ConfigurationError: it does not start.
+    """
+    if python == os.path.abspath(sys.executable):  # noqa: PTH100 - as above
+        return f"{sys.version_info.major}.{sys.version_info.minor}"
+    command = [python, "-I", "-S", "-c", "import sys; print('%d.%d' % sys.version_info[:2])"]
+    try:
+        done = subprocess.run(  # noqa: S603 - the user's interpreter
+            command, stdin=subprocess.DEVNULL, capture_output=True, timeout=_START_TIMEOUT_S, check=False
+        )
+        said, code = done.stdout.decode(errors="replace").strip(), f"exit status {done.returncode}"
+        told = done.stderr.decode(errors="replace").strip() or said
+    except (OSError, subprocess.TimeoutExpired) as error:
+        said, code, told = "", type(error).__name__, str(error)
+    if _VERSION.fullmatch(said) is None:
+        raise _not_allowed("python", python, f"a Python interpreter that starts; this one: {code}: {told[-_SHOWN:]}")
+    return said
 
 
 def _variables(environment: Mapping[str, str], reserved: frozenset[str]) -> dict[str, str]:

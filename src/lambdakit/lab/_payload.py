@@ -1,11 +1,33 @@
-"""Reading the body of a request up to a limit."""
+"""What both servers of the lab read of a request: whether a web page may have sent it, and its body up to a limit."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 if TYPE_CHECKING:
     from aiohttp import web
+
+_HOSTS = frozenset({"127.0.0.1", "localhost"})
+
+
+def is_foreign(request: web.BaseRequest) -> bool:
+    """Whether a web page may have sent it: it names another host than this one, or another origin than that host.
+
+    A page that is open in a browser of this machine reaches loopback, too, also under a name of its own (DNS
+    rebinding). Any port is taken: it may be forwarded.
+    """
+    host, origin = request.headers.get("Host"), request.headers.get("Origin")
+    if host is not None and _hostname(host) not in _HOSTS:
+        return True
+    return origin is not None and origin != f"http://{host}"
+
+
+def _hostname(authority: str) -> str | None:
+    try:
+        return urlsplit(f"//{authority}").hostname
+    except ValueError:  # brackets without an address in them
+        return None
 
 
 async def read_payload(request: web.BaseRequest, limit: int) -> bytes | None:

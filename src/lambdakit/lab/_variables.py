@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
+import binascii
 import os
-import subprocess
-import sys
 import time
-from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ._functions import MANAGED, SNAP_START
+from ._functions import MANAGED, SNAP_START, python_version
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from ._functions import Function
 
 CREDENTIALS_PATH = "/2021-04-23/credentials"  # of the container endpoint: Lambda's own
-_VERSION_TIMEOUT_S = 30.0
 
 
 def variables(
@@ -75,11 +75,14 @@ def _replaceable(init_type: str) -> dict[str, str]:
     return credentials | {"AWS_LAMBDA_LOG_FORMAT": "JSON"} if init_type == MANAGED else credentials
 
 
-@cache
-def python_version(python: str) -> str:
-    """Major and minor version of an interpreter, such as "3.12"."""
-    if python == os.path.abspath(sys.executable):  # noqa: PTH100 - as in the function
-        return f"{sys.version_info.major}.{sys.version_info.minor}"
-    code = "import sys; print('%d.%d' % sys.version_info[:2])"
-    done = subprocess.run([python, "-I", "-S", "-c", code], capture_output=True, timeout=_VERSION_TIMEOUT_S, check=True)  # noqa: S603 - the user's interpreter
-    return done.stdout.decode().strip()
+def leftover(environ: Mapping[str, str]) -> str | None:
+    """The file that lambdakit leaves in an environment's ``/tmp`` for the next process of the same environment.
+
+    On Lambda it ends with the environment; here ``/tmp`` is this machine's. See `previous_process_crashed`.
+    """
+    stream = environ.get("AWS_LAMBDA_LOG_STREAM_NAME")
+    if not stream:
+        return None
+    name = f"lambdakit-{binascii.crc32(stream.encode()):08x}"
+    file = str(Path(environ["LAMBDA_TASK_ROOT"], environ.get("TMPDIR") or "/tmp", name))  # noqa: S108 - Lambda's
+    return None if "\n" in file else file  # no line for the guard

@@ -19,6 +19,8 @@ FILE = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))),
 ROOT = os.path.join(os.environ.get("LAMBDA_TASK_ROOT", os.curdir), "")  # noqa: PTH118 - as above
 PACKAGE = os.environ.get("_HANDLER", "").rpartition(".")[0].replace("/", ".").partition(".")[0]
 
+ADAPTERS = ("lambdakit._http.requests_session", "lambdakit._http.httpx_clients")
+
 local = threading.local()
 _lines: list[str] = []
 _is_user_file: dict[str, bool] = {}  # by path
@@ -52,6 +54,20 @@ def user_line() -> str | None:
             return f"{shown}:{frame.f_lineno}"
         frame = frame.f_back
     return None
+
+
+def opened_by() -> str | None:
+    """Which of lambdakit's ways to send a request is on the stack: "request", "an adapter", or None."""
+    found: str | None = None
+    frame: FrameType | None = sys._getframe(1)  # noqa: SLF001 - as above
+    while frame is not None:
+        module = str(frame.f_globals.get("__name__"))
+        if module in ADAPTERS:
+            return "an adapter"
+        if module == "lambdakit.http" or module.startswith("lambdakit._http."):
+            found = "request"
+        frame = frame.f_back
+    return found
 
 
 def _belongs_to_user(path: str, module: str) -> bool:

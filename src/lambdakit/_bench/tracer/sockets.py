@@ -6,7 +6,7 @@ import errno
 from typing import TYPE_CHECKING
 
 from .http import connections, receive, runtime_api, send
-from .recorder import record, user_line, wrap
+from .recorder import opened_by, record, user_line, wrap
 
 if TYPE_CHECKING:
     from typing import Any
@@ -55,7 +55,7 @@ def record_connection(host: Any, port: int | None) -> int:
     global _count  # noqa: PLW0603 - one process is one environment
     _count += 1
     number = _count
-    record("connection", id=number, host=_text(host), port=port, place=user_line())
+    record("connection", id=number, host=_text(host), port=port, place=user_line(), by=opened_by())
     return number
 
 

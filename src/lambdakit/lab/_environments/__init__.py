@@ -22,6 +22,7 @@ class Invocation:
     payload: bytes
     trace_id: str
     client_context: str | None = None
+    tenant_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

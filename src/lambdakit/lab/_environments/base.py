@@ -48,6 +48,7 @@ class EnvironmentRecord:
             and for managed instances.
         workers: the process ids of the workers of a managed instance; empty for all others, and where the system does
             not tell.
+        tenant_id: the tenant whose invocations alone it runs; None for invocations without one.
     """
 
     pid: int | None
@@ -58,6 +59,7 @@ class EnvironmentRecord:
     init_ms: float | None
     max_memory_mb: int | None
     workers: tuple[int, ...]
+    tenant_id: str | None = None
 
 
 class Environment(ABC):
@@ -88,6 +90,7 @@ class Environment(ABC):
         "max_memory_mb",
         "retired",
         "state",
+        "tenant_id",
         "version",
     )
 
@@ -103,6 +106,7 @@ class Environment(ABC):
         self.init_ms: float | None = None
         self.max_memory_mb: int | None = None
         self.retired = False
+        self.tenant_id: str | None = None  # set once, before it starts
         self._share = share
         self._on_end = on_end
         self._process: RuntimeProcess | None = None
@@ -118,6 +122,11 @@ class Environment(ABC):
     def workers(self) -> tuple[int, ...]:
         """The process ids of the runtime's workers, if it has any."""
         return ()
+
+    @property
+    def has_exited(self) -> bool:
+        """Whether the process has ended, also where the lab has yet to hear of it."""
+        return self._process is not None and self._process.has_exited
 
     @property
     def can_end(self) -> bool:
@@ -136,6 +145,7 @@ class Environment(ABC):
             init_ms=self.init_ms,
             max_memory_mb=self.max_memory_mb,
             workers=self.workers,
+            tenant_id=self.tenant_id,
         )
 
     async def start(self, variables: dict[str, str], *, limited: bool) -> None:
@@ -148,7 +158,7 @@ class Environment(ABC):
         function = self.function
         self._started = time.perf_counter()
         self._process = await RuntimeProcess.start(
-            [function.python, "-m", "awslambdaric", function.handler],
+            [*function.wrapper, function.python, "-m", "awslambdaric", function.handler],
             cwd=function.task_root,
             environment=variables,
             on_exit=self._process_exited,

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
-from .._variables import variables
+from .._variables import leftover, variables
 from . import TOO_LARGE
 from .base import Environment, State
 from .runtime_api import RuntimeApi
@@ -41,13 +43,14 @@ class EnvironmentPool:
         tasks: runs work that nobody waits for.
     """
 
-    __slots__ = ("_apis", "_idle", "_tasks", "function", "settings")
+    __slots__ = ("_apis", "_files", "_idle", "_tasks", "function", "settings")
 
     def __init__(self, function: Function, settings: Settings, tasks: Tasks) -> None:
         self.function = function
         self.settings = settings
         self._tasks = tasks
         self._apis: dict[Environment, RuntimeApi] = {}
+        self._files: dict[Environment, str] = {}  # what each may leave in /tmp
         self._idle: list[SingleEnvironment] = []  # the last one was used last
 
     @property
@@ -55,7 +58,9 @@ class EnvironmentPool:
         """All that have not ended, the oldest first."""
         return [environment for environment in self._apis if environment.state is not State.ENDED]
 
-    async def create(self, kind: type[_E], version: str, init_type: str, *, limited: bool = False) -> _E:
+    async def create(
+        self, kind: type[_E], version: str, init_type: str, *, tenant_id: str | None = None, limited: bool = False
+    ) -> _E:
         """Start a new environment; its INIT has begun when this returns.
 
         Raises:
@@ -63,6 +68,7 @@ class EnvironmentPool:
             OSError: the system cannot start the process.
         """
         environment = self.add(kind, version, init_type)
+        environment.tenant_id = tenant_id
         await self.start(environment, limited=limited)
         return environment
 
@@ -91,10 +97,11 @@ class EnvironmentPool:
             await self.end(environment)
             raise
 
-    def acquire(self, version: str) -> SingleEnvironment | None:
-        """Take the idle environment that was used last; None if there is none."""
+    def acquire(self, version: str, tenant_id: str | None = None) -> SingleEnvironment | None:
+        """Take the idle environment of that version and tenant that was used last; None if there is none."""
         for environment in reversed(self._idle):
-            if environment.version == version:
+            # One whose process was killed leaves as soon as the loop hears of that.
+            if (environment.version, environment.tenant_id) == (version, tenant_id) and not environment.has_exited:
                 self._idle.remove(environment)
                 return environment
         return None
@@ -119,6 +126,7 @@ class EnvironmentPool:
         if api is not None:
             await api.close()
             self._apis.pop(environment, None)  # not before, so that whoever else ends it waits for this, too
+        self._remove_file(environment)
 
     def retire(self) -> None:
         """End all environments: the idle ones now, the busy ones after their invocation."""
@@ -148,8 +156,18 @@ class EnvironmentPool:
             region=self.settings.region,
             marker=environment.marker,
         )
+        if file := leftover(values):
+            notify(f"+file {file}")
+            self._files[environment] = file
         await environment.start(values, limited=limited)
         notify(f"+group {environment.pid}")
+
+    def _remove_file(self, environment: Environment) -> None:
+        """Remove what an environment that has ended may have left in ``/tmp``."""
+        if file := self._files.pop(environment, None):
+            with contextlib.suppress(OSError):  # most leave none
+                Path(file).unlink()
+            self.settings.notify_guard(f"-file {file}")
 
     def _remove_idle(self, environment: Environment) -> None:
         if isinstance(environment, SingleEnvironment) and environment in self._idle:

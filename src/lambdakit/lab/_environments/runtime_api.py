@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from aiohttp import web
 
-from .._payload import read_payload
+from .._payload import is_foreign, read_payload
 from .._variables import CREDENTIALS_PATH
 from . import MAX_RESPONSE_BYTES, Outcome
 from .base import State
@@ -59,6 +59,8 @@ class RuntimeApi:
         await self._server.shutdown(0.02)
 
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        if is_foreign(request):
+            return _json(403, "ForeignRequest", "The Runtime API is for the runtime, not for web pages")
         if request.path == CREDENTIALS_PATH:
             return _credentials(self._environment, request.headers.get("Authorization"))
         response: Awaitable[web.StreamResponse]
@@ -96,6 +98,8 @@ class RuntimeApi:
         }
         if invocation.client_context is not None:
             headers["Lambda-Runtime-Client-Context"] = invocation.client_context
+        if invocation.tenant_id is not None:
+            headers["Lambda-Runtime-Aws-Tenant-Id"] = invocation.tenant_id
         if event.invocation_id is not None:
             headers[_INVOCATION_ID] = event.invocation_id
         return web.Response(body=invocation.payload, headers=headers)
@@ -172,7 +176,7 @@ def _error_type(request: web.BaseRequest, body: bytes) -> str:
         return from_header
     try:
         parsed = json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         return "Runtime.Unknown"
     kind = parsed.get("errorType") if isinstance(parsed, dict) else None
     return kind if isinstance(kind, str) and kind else "Runtime.Unknown"

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import select
 import uuid
 from collections import deque
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from . import Outcome
 from .base import Environment, State
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 # connection was closed during an invocation has crashed only if a process is missing, or if no new connection replaces
 # the closed one.
 _CHECK_INTERVAL_S = 0.01
+_HUNG_UP = select.POLLHUP | select.POLLERR | getattr(select, "POLLRDHUP", 0)  # the last one is Linux's
 _MAX_CHECKS = 50  # where the system does not tell of processes
 
 
@@ -153,9 +155,21 @@ class ManagedEnvironment(Environment):
             self._free.remove(slot)
         slot.process_exited(0)  # only its parent knows how it ended
 
+    async def _hear_of_ends(self) -> None:
+        """Wait until the loop has heard of each worker that has ended: that is seen before its sockets are closed."""
+        for _ in range(_MAX_CHECKS):
+            if not 0 < len(self.workers) < len(self._slots):
+                return
+            await asyncio.sleep(_CHECK_INTERVAL_S)
+
     async def _acquire_slot(self, limit_s: float) -> Slot | None:
-        if self._free:
-            return self._free.popleft()
+        await self._hear_of_ends()
+        while self._free:
+            slot = self._free.popleft()
+            connection = next(known for known, one in self._slots.items() if one is slot)
+            if not _is_closed(connection):
+                return slot
+            self._lose(connection, slot)  # its worker was killed, and the loop has yet to hear of it
         if self.state is State.ENDED:
             return None
         waiter: asyncio.Future[Slot | None] = asyncio.get_running_loop().create_future()
@@ -200,6 +214,16 @@ def children(pid: int) -> tuple[int, ...]:
     except OSError:
         return ()
     return tuple(child for child in map(int, listed) if _is_alive(child))
+
+
+def _is_closed(connection: Any) -> bool:
+    """Whether the other end of a connection is closed, also where the loop has yet to hear of it."""
+    transport = connection.transport
+    if transport is None or transport.is_closing():
+        return True
+    poll = select.poll()
+    poll.register(transport.get_extra_info("socket"), _HUNG_UP)
+    return bool(poll.poll(0))
 
 
 def _is_alive(pid: int) -> bool:

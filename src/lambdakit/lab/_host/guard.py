@@ -3,11 +3,14 @@
 This file is run by its path, as a process of its own in a session of its own, and reads lines from its standard input.
 The lab holds the other end of that pipe, so the pipe ends with the lab, even by SIGKILL. Then the guard kills every
 registered process group (SIGKILL reaches stopped processes too), every process in a registered cgroup, and every
-process with a registered marker in its environment variables, and removes the cgroup directories.
+process with a registered marker in its environment variables, and removes the cgroup directories, the files and the
+folders.
 
     +group 4711         a process group to kill            -group 4711         it has ended
     +directory /path    a cgroup to empty, then remove     -directory /path    it was removed
     +marker abc         what every process of one environment has in its environment variables (Linux)
+    +file /path         a file to remove, if it is there   -file /path         it was removed
+    +folder /path       a folder to remove with all that is in it
 """
 
 from __future__ import annotations
@@ -25,11 +28,13 @@ _POLL_S = 1.0  # where the lab's process cannot be watched
 class Registry:
     """What has to be ended with the lab."""
 
-    __slots__ = ("directories", "groups", "markers")
+    __slots__ = ("directories", "files", "folders", "groups", "markers")
 
     def __init__(self) -> None:
         self.groups: set[int] = set()
         self.directories: set[str] = set()
+        self.files: set[str] = set()
+        self.folders: set[str] = set()
         self.markers: set[bytes] = set()
 
     def update(self, line: str) -> None:
@@ -46,6 +51,12 @@ class Registry:
                 self.directories.discard(value)
             case "+marker":
                 self.markers.add(value.encode())
+            case "+file":
+                self.files.add(value)
+            case "-file":
+                self.files.discard(value)
+            case "+folder":
+                self.folders.add(value)
             case _:
                 raise ValueError(f"{line!r} is not a line that the guard knows")
 
@@ -63,6 +74,12 @@ class Registry:
             time.sleep(0.005)
         for directory in self.directories:
             _remove(directory, deadline)
+        for file in self.files:
+            _unlink(file)
+        for folder in self.folders:
+            import shutil  # not at the start: it would double this process's
+
+            shutil.rmtree(folder, ignore_errors=True)
 
     def _processes(self) -> set[int]:
         """The processes in the cgroups, and those with a marker."""
@@ -104,6 +121,13 @@ def _kill(pid: int) -> None:
             os.kill(pid, signal.SIGKILL)
     except (ProcessLookupError, PermissionError):  # it has ended (macOS says EPERM of a group of zombies)
         pass
+
+
+def _unlink(file: str) -> None:
+    try:
+        os.unlink(file)  # noqa: PTH108 - as above
+    except OSError:
+        return  # it was never there
 
 
 def _remove(directory: str, deadline: float) -> None:

@@ -64,6 +64,16 @@ class RuntimeProcess:
             os.close(writing)
         return cls(process, output, on_exit)
 
+    @property
+    def has_exited(self) -> bool:
+        """Whether it has ended, also if nobody has been told yet."""
+        if not hasattr(os, "waitid"):  # macOS, before Python 3.13
+            return self._watcher.done()
+        try:
+            return os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+        except ChildProcessError:  # it was waited for
+            return True
+
     def signal(self, number: signal.Signals) -> None:
         """Send a signal to the whole group; nothing happens if it has ended."""
         if self._watcher.done():

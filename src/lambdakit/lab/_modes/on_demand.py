@@ -43,9 +43,10 @@ class OnDemand(Mode):
     async def run(self, invocation: Invocation, version: str) -> Run:
         """Run one invocation, in an idle environment or in a new one."""
         log = bytearray()
-        environment, init_ms = self._environments.acquire(version), None
+        environment, init_ms = self._environments.acquire(version, invocation.tenant_id), None
         if environment is None:
-            environment = await self._environments.create(SingleEnvironment, version, ON_DEMAND)
+            create, tenant_id = self._environments.create, invocation.tenant_id
+            environment = await create(SingleEnvironment, version, ON_DEMAND, tenant_id=tenant_id)
             failure = await environment.wait_initialised(self._environments.settings.init_timeout_s)
             init_ms = environment.init_ms
             log += environment.take_output()
@@ -66,7 +67,8 @@ class OnDemand(Mode):
         if failure.status != "timeout":
             outcome = failure.outcome(invocation.request_id, timeout_s)
             return Run(outcome, since_ms(started), log, timeout_s, init_ms=init_ms)
-        again = await self._environments.create(SingleEnvironment, environment.version, ON_DEMAND, limited=True)
+        create, tenant_id = self._environments.create, invocation.tenant_id
+        again = await create(SingleEnvironment, environment.version, ON_DEMAND, tenant_id=tenant_id, limited=True)
         second = await again.wait_initialised(timeout_s - since_ms(started) / 1000)
         log += again.take_output()
         if second is None:

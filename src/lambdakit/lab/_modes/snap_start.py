@@ -62,7 +62,10 @@ class SnapStart(Mode):
         for environment in self._snapshots:
             if environment.version == version:
                 self._snapshots.remove(environment)
-                return environment if environment.state is State.SNAPSHOT and not environment.retired else None
+                is_usable = (
+                    environment.state is State.SNAPSHOT and not environment.retired and not environment.has_exited
+                )
+                return environment if is_usable else None
         return None
 
     async def _initialise(self, version: str) -> tuple[SingleEnvironment, Failure | None, bytearray]:

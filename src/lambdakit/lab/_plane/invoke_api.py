@@ -15,7 +15,8 @@ from aiohttp import web
 
 from ...exceptions import LambdakitError
 from .._environments import Invocation
-from .._payload import read_payload
+from .._functions import ON_DEMAND
+from .._payload import is_foreign, read_payload
 from .._report import log_tail
 
 if TYPE_CHECKING:
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 MAX_SYNC_BYTES = 6_291_456
 MAX_EVENT_BYTES = 1_048_576
 MAX_CLIENT_CONTEXT_BYTES = 3583
+TENANT_PATTERN = r"[a-zA-Z0-9\._:\/=+\-@ ]+"  # Lambda's own, as the next
+_MAX_TENANT = 256
 _PATH = re.compile(r"/2015-03-31/functions/([^/]+)/invocations/?")
 
 # Lambda's own pattern, as in the service model of botocore.
@@ -111,6 +114,9 @@ class InvokeApi:
         kind = request.headers.get("X-Amz-Invocation-Type", "RequestResponse")
         limit = MAX_EVENT_BYTES if kind == "Event" else MAX_SYNC_BYTES
         payload = await read_payload(request, limit)  # first: a response before the end of the body may get lost
+        if is_foreign(request):
+            message = "The lab serves programs at 127.0.0.1 and localhost, no other host and no web page"
+            raise ServiceError(403, "AccessDeniedException", message)
         match = _PATH.fullmatch(request.path)
         if match is None or request.method != "POST":
             raise ServiceError(404, "UnknownOperationException", f"The lab has no {request.method} {request.path}")
@@ -125,6 +131,12 @@ class InvokeApi:
                 "RequestTooLargeException",
                 f"The payload is too large for the {kind} invocation type (limit {limit} bytes)",
             )
+        if request.headers.get("X-Amz-Durable-Execution-Name") is not None:
+            message = (
+                "DurableExecutionName: the lab has no durable executions, it invokes the function itself; "
+                "aws-durable-execution-sdk-python-testing runs them"
+            )
+            raise ServiceError(400, "InvalidParameterValueException", message)
         context = request.headers.get("X-Amz-Client-Context")
         invocation = Invocation(
             request_id=request_id,
@@ -132,6 +144,7 @@ class InvokeApi:
             payload=_event(payload),
             trace_id=request.headers.get("X-Amzn-Trace-Id") or _trace_id(),
             client_context=_client_context(context) if context and kind != "Event" else None,
+            tenant_id=_tenant_id(request.headers.get("X-Amz-Tenant-Id"), deployment),
         )
         return InvokeRequest(deployment, version, kind, tail=log_type == "Tail", invocation=invocation)
 
@@ -203,12 +216,27 @@ def _client_context(header: str) -> str:
         raise ServiceError(400, "InvalidRequestContentException", message)
     try:
         context = json.loads(base64.b64decode(header, validate=True))
-    except (binascii.Error, ValueError, RecursionError) as cause:
-        context = cause
-    if not isinstance(context, dict):
+        line = json.dumps(context)
+    except (binascii.Error, ValueError, RecursionError):
+        context = line = None
+    if not isinstance(context, dict) or line is None:
         message = "Client context must be a valid Base64-encoded JSON object."
         raise ServiceError(400, "InvalidRequestContentException", message)
-    return json.dumps(context)
+    return line
+
+
+def _tenant_id(given: str | None, deployment: Deployment) -> str | None:
+    """The tenant that the invocation is for, or None."""
+    if given is None:
+        return None
+    if re.fullmatch(TENANT_PATTERN, given) is None or len(given) > _MAX_TENANT:
+        constraint = f"Member must satisfy regular expression pattern: {TENANT_PATTERN} with at most {_MAX_TENANT}"
+        problem = f"Value '{given}' at 'tenantId' failed to satisfy constraint: {constraint}"
+        raise ServiceError(400, "ValidationException", f"1 validation error detected: {problem}")
+    if deployment.function.init_type != ON_DEMAND:
+        message = f"TenantId: Lambda isolates no tenants of a function with init_type={deployment.function.init_type!r}"
+        raise ServiceError(400, "InvalidParameterValueException", message)
+    return given
 
 
 def _trace_id() -> str:

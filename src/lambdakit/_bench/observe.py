@@ -53,7 +53,9 @@ finally:
 """
 
 
-def observe(lab: Lab, caller: Caller, options: Options, side: Side, *, tick: Callable[[str], object]) -> Trace:
+def observe(
+    lab: Lab, caller: Caller, options: Options, side: Side, *, folder: Path, tick: Callable[[str], object]
+) -> Trace:
     """Trace a function: its calls in one environment, its imports in some others.
 
     Its memory size gives it at least one core: what it does does not depend on that.
@@ -63,6 +65,7 @@ def observe(lab: Lab, caller: Caller, options: Options, side: Side, *, tick: Cal
         caller: of that lab.
         options: of the run.
         side: the function.
+        folder: for the tracer and what it records; created here.
         tick: called after each environment, with the name of what is next.
 
     Raises:
@@ -70,21 +73,23 @@ def observe(lab: Lab, caller: Caller, options: Options, side: Side, *, tick: Cal
         LambdakitError: the interpreter did not load the tracer.
     """
     warm = min(options.warm, WARM)
-    with _folder() as folder:
-        calls = _TracedFunction(lab, caller, options, side, folder / "calls", "trace_calls()")
-        events = calls.run(warm)
+    calls = _TracedFunction(lab, caller, options, side, folder / "calls", "trace_calls()")
+    events = calls.run(warm)
+    tick(f"{side.label}, imports")
+    imports = _TracedFunction(lab, caller, options, side, folder / "imports", f"trace_imports({side.handler!r})")
+    runs = []
+    for _ in range(IMPORTS):
+        runs.append([event for event in imports.run(0) if event["kind"] == "import"])
         tick(f"{side.label}, imports")
-        imports = _TracedFunction(lab, caller, options, side, folder / "imports", f"trace_imports({side.handler!r})")
-        runs = []
-        for _ in range(IMPORTS):
-            runs.append([event for event in imports.run(0) if event["kind"] == "import"])
-            tick(f"{side.label}, imports")
     return Trace(warm=warm, events=events, imports=median_imports(runs))
 
 
 @contextmanager
-def _folder() -> Iterator[Path]:
-    """A temporary folder that a guard removes, whatever ends this process and whenever."""
+def temporary_folder() -> Iterator[Path]:
+    """A folder that a guard removes, whatever ends this process and whenever.
+
+    The environments that write there have to end first: byte code would bring it back.
+    """
     folder = Path(tempfile.gettempdir()) / f"lambdakit-bench-{uuid.uuid4().hex[:12]}"
     guard = GuardClient()
     try:

@@ -8,7 +8,7 @@ from ..lab import Lab
 from .caller import Caller
 from .document import document
 from .measure import Target, deploy, measure, trial
-from .observe import STEPS, observe
+from .observe import STEPS, observe, temporary_folder
 from .progress import Progress
 
 if TYPE_CHECKING:
@@ -33,7 +33,11 @@ def run(options: Options, *, progress: TextIO | None = None) -> dict[str, Any]:
     """
     sizes, sides = options.memory_mb, options.sides
     shown = Progress(len(sides) * (1 + len(sizes) * options.cold + STEPS), stream=progress)
-    with Lab() as lab, Caller(lab.url, timeout_s=options.timeout_s + _MARGIN_S) as caller:
+    with (
+        temporary_folder() as folder,
+        Lab() as lab,
+        Caller(lab.url, timeout_s=options.timeout_s + _MARGIN_S) as caller,
+    ):
         targets = [
             deploy(lab, f"function-{number}-{size}", side, options, memory_mb=size)
             for size in sizes
@@ -45,7 +49,10 @@ def run(options: Options, *, progress: TextIO | None = None) -> dict[str, Any]:
                 answers.append(trial(lab, caller, target, options.event, 1).first.payload)
                 shown.step(target.side.label)
             measured = measure(lab, caller, options, targets, tick=shown.step)
-            traces = {side.label: observe(lab, caller, options, side, tick=shown.step) for side in sides}
+            traces = {
+                side.label: observe(lab, caller, options, side, folder=folder / str(number), tick=shown.step)
+                for number, side in enumerate(sides, 1)
+            }
         finally:
             shown.close()
         equal = answers[0] == answers[1] if len(answers) > 1 else None

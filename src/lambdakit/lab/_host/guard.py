@@ -77,9 +77,7 @@ class Registry:
         for file in self.files:
             _unlink(file)
         for folder in self.folders:
-            import shutil  # not at the start: it would double this process's
-
-            shutil.rmtree(folder, ignore_errors=True)
+            _remove_tree(folder, deadline)
 
     def _processes(self) -> set[int]:
         """The processes in the cgroups, and those with a marker."""
@@ -121,6 +119,16 @@ def _kill(pid: int) -> None:
             os.kill(pid, signal.SIGKILL)
     except (ProcessLookupError, PermissionError):  # it has ended (macOS says EPERM of a group of zombies)
         pass
+
+
+def _remove_tree(folder: str, deadline: float) -> None:
+    import shutil  # not at the start: it would double this process's
+
+    while os.path.lexists(folder):
+        shutil.rmtree(folder, ignore_errors=True)
+        if time.monotonic() >= deadline:
+            return
+        time.sleep(0.005)  # somebody may still have been writing there
 
 
 def _unlink(file: str) -> None:

@@ -270,7 +270,8 @@ class MemoryBackend:
     ) -> bytes:
         """The plaintext of this ciphertext."""
         self.calls.append(("ciphertext", ciphertext))
-        return self._value("ciphertext", ciphertext, None, self.ciphertexts)[0].encode()
+        known = {"".join(given.split()): plaintext for given, plaintext in self.ciphertexts.items()}
+        return self._value("ciphertext", ciphertext, None, known)[0].encode()
 
     def _token(self, version: str) -> str:
         token = f"token-{next(self._numbers)}"

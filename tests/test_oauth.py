@@ -78,7 +78,7 @@ class Issuer:
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.server.daemon_threads = True
         self.url = f"http://127.0.0.1:{self.server.server_port}"
-        self.thread = threading.Thread(target=self.server.serve_forever)
+        self.thread = threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.01})
 
     def issue(self, form: dict[str, list[str]], authorization: str) -> tuple[int, Any]:
         pair = base64.b64decode(authorization.removeprefix("Basic ")).decode().split(":") if authorization else None

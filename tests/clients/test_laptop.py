@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
+import datetime as dt
 import hashlib
 import json
+import pickle
 import traceback
 from pathlib import Path
 from typing import Any
 
+import boto3
 import botocore.exceptions
 import pytest
+from botocore import UNSIGNED
+from botocore.config import Config
 
 import lambdakit
-from lambdakit import AccessDeniedError, ConfigurationError, Environment, LambdakitError
+from answering import Answering, aws_json
+from lambdakit import AccessDeniedError, ConfigurationError, Environment
+from lambdakit._clients import _resolve_credentials
 from lambdakit._clients.problems import explain, is_of_credentials
 
 SSO = (
@@ -155,14 +163,23 @@ def test_no_client_is_made_with_such_credentials(told: tuple[Any, str], make: An
 
 @pytest.mark.parametrize("told", AT_A_REQUEST.values(), ids=AT_A_REQUEST)
 def test_what_a_request_finds_out_prime_finds_before(told: tuple[Any, str], laptop: Laptop) -> None:
-    """AccessDeniedError; the request itself raises what a boto3 client raises."""
+    """AccessDeniedError; the request itself raises what a boto3 client raises, which is lambdakit's exception too."""
     said = wrong(laptop, told)
     client = lambdakit.client("secretsmanager")
     with pytest.raises(AccessDeniedError, match=said):
         lambdakit.prime(client)
-    with pytest.raises((botocore.exceptions.BotoCoreError, OSError)) as caught:
+    with pytest.raises((botocore.exceptions.BotoCoreError, OSError), match=said) as caught:
         client.get_secret_value(SecretId="x")
-    assert not isinstance(caught.value, LambdakitError)
+    error = caught.value
+    assert isinstance(error, AccessDeniedError)
+    assert (error.service, error.operation, error.retryable) == ("secretsmanager", "GetSecretValue", False)
+    copy = pickle.loads(pickle.dumps(error))  # noqa: S301 - its own
+    assert (type(copy), str(copy)) == (AccessDeniedError, str(error))
+    plain = boto3.session.Session().client("secretsmanager")
+    with pytest.raises(type(error.__cause__)) as boto:
+        plain.get_secret_value(SecretId="x")
+    assert isinstance(error, type(boto.value))
+    assert {*vars(boto.value)} <= {*vars(error)}
 
 
 @pytest.mark.parametrize("told", CONFIGURATION.values(), ids=CONFIGURATION)
@@ -203,6 +220,42 @@ def test_credentials_that_have_expired_when_they_come(laptop: Laptop) -> None:
     with lambdakit.use_environment(env), pytest.raises(AccessDeniedError, match="What came had expired"):
         lambdakit.get_secret("x")
     env.close()
+
+
+def test_a_process_that_goes_wrong_later(laptop: Laptop) -> None:
+    """When credentials are renewed: a ValueError, without what the process has printed."""
+    script = laptop.home / "process"
+    script.write_text("#!/bin/sh\ncat $0.json\n")
+    script.chmod(0o755)
+    soon = {"Version": 1, "AccessKeyId": "a", "SecretAccessKey": "b", "SessionToken": "c"}
+    expires_at = (dt.datetime.now(dt.UTC) + dt.timedelta(seconds=60)).isoformat()
+    (laptop.home / "process.json").write_text(json.dumps(soon | {"Expiration": expires_at}))
+    laptop.profile(f"credential_process = {script}")
+    client = lambdakit.client("secretsmanager")
+    (laptop.home / "process.json").write_text("planted")
+    with pytest.raises(ValueError, match="The credential_process of the profile has to print") as caught:
+        client.get_secret_value(SecretId="x")
+    assert isinstance(caught.value, AccessDeniedError)
+    assert "planted" not in str(vars(caught.value)) + str(caught.value.__cause__)
+
+
+def test_what_is_not_signed_needs_no_credentials(laptop: Laptop) -> None:
+    """Nor are they looked for."""
+    with Answering(aws_json(200, {"SecretString": "1"})) as server:
+        client = lambdakit.client("secretsmanager", endpoint_url=server.url, config=Config(signature_version=UNSIGNED))
+        assert client.get_secret_value(SecretId="x")["SecretString"] == "1"
+
+
+def test_an_error_that_says_nothing_of_credentials_passes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As it is: of a signer of one's own, or a network that does not answer."""
+
+    class Odd:
+        _credentials = property(lambda self: 1 // 0)
+
+    for signer, error in ((Odd(), ZeroDivisionError), (object(), None)):
+        context: Any = contextlib.nullcontext() if error is None else pytest.raises(error)
+        with context:
+            _resolve_credentials(request_signer=signer, signature_version="v4", operation_name="GetItem")
 
 
 def test_words_for_what_is_not_known() -> None:

@@ -126,6 +126,14 @@ def test_without_a_default_region_the_arn_is_enough() -> None:
         assert lambdakit.get_secret("name") == "None"
 
 
+@pytest.mark.parametrize("declare", [lambdakit.secret, lambdakit.parameter])
+def test_a_declaration_says_so_where_it_stands(declare: Any) -> None:
+    """At import, before anything is fetched."""
+    with pytest.raises(ConfigurationError, match="is of us-west-2"):
+        declare(secret_arn(AWAY), region=HOME)
+    assert declare(secret_arn(AWAY), region=AWAY).get() == AWAY
+
+
 @given(st.text())
 def test_what_is_no_arn_has_no_region(text: str) -> None:
     """Whatever it looks like."""

@@ -42,9 +42,9 @@ class SdkBackend(Operations):
         """Import in INIT what the first client needs."""
         self._clients.warm_imports()
 
-    def _call(self, operation: Operation, name: str, region: str | None, request: dict[str, Any]) -> Answer:
+    def _client(self, operation: Operation, name: str, region: str | None) -> Any:
         try:
-            client = self._clients.client(operation.service, region, None, None)
+            return self._clients.client(operation.service, region, None, None)
         except CredentialsError as error:
             raise AccessDeniedError(
                 f"{operation.service} {operation.name} of {name!r}: {str(error).partition(': ')[2]}",
@@ -53,6 +53,9 @@ class SdkBackend(Operations):
                 name=name,
                 region=region,
             ) from error.__cause__
+
+    def _call(self, operation: Operation, name: str, region: str | None, request: dict[str, Any]) -> Answer:
+        client = self._client(operation, name, region)
         import botocore  # loaded with the client already
         import botocore.exceptions
         import botocore.parsers
@@ -85,20 +88,15 @@ class SdkBackend(Operations):
                 "Check the network, the endpoint and, in a VPC, the route to it.",
                 **context,
             ) from (None if redact else error)
+        except AccessDeniedError as error:  # of `_resolve_credentials`
+            raise AccessDeniedError(f"{what}: {str(error).partition(': ')[2]}", **context) from error.__cause__
         except LambdakitError:
             raise
         except (AttributeError, LookupError, RecursionError, TypeError, botocore.parsers.ResponseParserError):
             # What its parsers raise for JSON that is no document of members; they may quote it.
             malformed = Answer({}, context).malformed_response()
             raise malformed from None
-        except (botocore.exceptions.BotoCoreError, OSError, RuntimeError, ValueError) as error:
-            from .._clients.problems import explain, is_of_credentials  # only on the way to an error
-
-            if is_of_credentials(error):
-                quoted = type(error).__name__ == "JSONDecodeError"  # it holds what a process has printed
-                raise AccessDeniedError(f"{what}: no usable credentials {explain(error)}", **context) from (
-                    None if quoted else error
-                )
+        except botocore.exceptions.BotoCoreError as error:
             raise FetchError(
                 f"{what}: the SDK did not send it or could not read the answer ({type(error).__name__}). "
                 f"{'Check the request.' if redact else 'The exception behind this one says why.'}",

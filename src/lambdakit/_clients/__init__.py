@@ -54,7 +54,7 @@ def client(service: str, *, region: str | None = None, endpoint_url: str | None 
         ConfigurationError: an unknown service, an unknown region, no region, or an argument of the wrong kind; or the
             SDK's configuration on this machine is wrong, such as a profile that is not there or a misspelt retry mode:
             the message says what to do. What is only found out by a request, such as an SSO login that has expired,
-            is raised by the request as botocore raises it; `prime` finds it before.
+            is raised there, as an `AccessDeniedError` that is botocore's exception too; `prime` finds it before.
         MissingDependencyError: botocore (or, for ``"s3"``, boto3) is not installed.
 
     Thread-safe, as the client itself is. At most 32 clients are kept. Since 0.1.
@@ -207,6 +207,7 @@ class Clients:
         client = made.meta.client if resource else made
         bound = partial(self._bound_request, ref(client))
         client.meta.events.register("request-created", bound, unique_id="lambdakit-deadline")
+        client.meta.events.register("before-sign", _resolve_credentials, unique_id="lambdakit-credentials")
         self._made.add(client)
         return made
 
@@ -359,6 +360,32 @@ class Clients:
     def __repr__(self) -> str:
         """The services that have a client."""
         return f"<Clients {' '.join(sorted({str(key[0]) for key in self._clients})) or 'none'}>"
+
+
+def _resolve_credentials(*, request_signer: Any, signature_version: Any, operation_name: str, **_: Any) -> None:
+    """Before each signature, which does the same: an error of it is lambdakit's too, and says what to do."""
+    if "v4" not in str(signature_version):  # not signed, or by a token
+        return
+    try:
+        if (credentials := getattr(request_signer, "_credentials", ...)) is not ...:
+            _frozen_credentials(credentials)
+    except Exception as error:
+        from .problems import as_access_denied, is_of_credentials  # only on the way to an error
+
+        if isinstance(error, LambdakitError) or not is_of_credentials(error):
+            raise
+        service = str(getattr(request_signer, "signing_name", None))
+        denied = as_access_denied(error, service=service, operation=operation_name)
+        cause = None if type(error).__name__ == "JSONDecodeError" else error  # it holds what a process has printed
+        raise denied from cause
+
+
+def _frozen_credentials(credentials: Any) -> None:
+    if credentials is None:
+        from botocore.exceptions import NoCredentialsError  # loaded with the client already
+
+        raise NoCredentialsError
+    credentials.get_frozen_credentials()
 
 
 def _missing() -> MissingDependencyError:

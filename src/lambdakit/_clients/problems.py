@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import os
 
+from ..exceptions import AccessDeniedError
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from typing import Any
 
 # By the names of botocore's exceptions: older versions have fewer of them. The first that fits counts.
 _LOGIN = {
@@ -56,6 +59,30 @@ def explain(error: BaseException, environ: Mapping[str, str] = os.environ) -> st
     if "ProfileNotFound" in names and profile is not None and not profile.strip():
         advice = "AWS_PROFILE is set and empty: unset it."
     return f"({told}). {advice or 'The exception behind this one says why.'}"
+
+
+def as_access_denied(error: Exception, *, service: str, operation: str) -> AccessDeniedError:
+    """What a client's request raises: code around it may catch the SDK's exception, or lambdakit's."""
+    kind = ValueError if type(error).__name__ == "JSONDecodeError" else type(error)
+    both: Any = type(kind.__name__, (AccessDeniedError, kind), {"__str__": _message, "__reduce__": _plain})
+    made: AccessDeniedError = both.__new__(both)
+    message = f"{service} {operation}: no usable credentials {explain(error)}"
+    denied = AccessDeniedError(message, service=service, operation=operation, name=operation)
+    # Not by `__init__`, which would go on to the SDK's. What that has put there is `kwargs`, for one.
+    made.__dict__.update({} if kind is ValueError else vars(error), **vars(denied))
+    made.args = denied.args
+    return made
+
+
+def _message(error: AccessDeniedError) -> str:
+    return str(error.args[0])
+
+
+def _plain(error: AccessDeniedError) -> tuple[Any, ...]:
+    """Pickled without the SDK's class: where it is read there may be another SDK."""
+    return AccessDeniedError(
+        _message(error), service=error.service, operation=error.operation, name=error.name
+    ).__reduce__()
 
 
 def _names(error: BaseException) -> set[str]:

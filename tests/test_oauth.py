@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import threading
 import traceback
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
-from urllib.parse import parse_qs
+from urllib.parse import parse_qs, unquote_plus
 
 import pytest
 
@@ -36,7 +37,8 @@ class Issuer:
         self.secret = SECRET
         self.expires_in: Any = 3600
         self.answer: tuple[int, Any] | None = None  # instead of a token
-        self.asked: list[dict[str, list[str]]] = []
+        self.asked: list[dict[str, list[str]]] = []  # forms
+        self.basic: list[tuple[str, ...] | None] = []  # of each, client and secret if they came by HTTP Basic
         self.good: set[str] = set()  # tokens that open the resource
         self.opened: list[tuple[str, str]] = []
         self.lock = threading.Lock()
@@ -48,7 +50,7 @@ class Issuer:
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["Content-Length"]))
                 if self.path == "/token":
-                    self.reply(*issuer.issue(parse_qs(body.decode())))
+                    self.reply(*issuer.issue(parse_qs(body.decode()), self.headers.get("Authorization", "")))
                 else:
                     self.resource()
 
@@ -76,15 +78,18 @@ class Issuer:
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.server.daemon_threads = True
         self.url = f"http://127.0.0.1:{self.server.server_port}"
-        self.thread = threading.Thread(target=self.server.serve_forever)
+        self.thread = threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.01})
 
-    def issue(self, form: dict[str, list[str]]) -> tuple[int, Any]:
+    def issue(self, form: dict[str, list[str]], authorization: str) -> tuple[int, Any]:
+        pair = base64.b64decode(authorization.removeprefix("Basic ")).decode().split(":") if authorization else None
         with self.lock:
             self.asked.append(form)
+            self.basic.append(None if pair is None else tuple(map(unquote_plus, pair)))
             if self.answer is not None:
                 return self.answer
-            if form["client_secret"] != [self.secret]:
-                return 401, {"error": "invalid_client", "error_description": f"not {form['client_secret']}"}
+            secret = pair[1] if pair else form.get("client_secret", form.get("client_assertion", [""]))[0]
+            if unquote_plus(secret) != self.secret:
+                return 401, {"error": "invalid_client", "error_description": f"not {secret}"}
             token = f"token-{len(self.asked)}"
             self.good.add(token)
             return 200, {"access_token": token, "token_type": "Bearer", "expires_in": self.expires_in}
@@ -127,21 +132,95 @@ def test_a_token_is_asked_for_as_the_rfc_says(issuer: Issuer) -> None:
     assert issuer.asked == []
     assert str(token_of(issuer, scope="read write", audience="https://api.example")) == "token-1"
     assert issuer.asked == [
-        {
-            "grant_type": ["client_credentials"],
-            "client_id": ["shop"],
-            "client_secret": [SECRET],
-            "scope": ["read write"],
-            "audience": ["https://api.example"],
-        }
+        {"grant_type": ["client_credentials"], "scope": ["read write"], "audience": ["https://api.example"]}
+    ]
+    assert issuer.basic == [("shop", SECRET)]
+
+
+def test_how_a_client_tells_who_it_is(issuer: Issuer) -> None:
+    """By HTTP Basic, with both parts encoded as in a form; in the form; by an assertion: by one of them, never two."""
+    odd = {"client_id": "shop: ü+/", "client_secret": "p:a s%s&ü"}
+    issuer.secret = odd["client_secret"]
+    str(token_of(issuer, **odd))
+    str(token_of(issuer, **odd, auth_method="client_secret_basic"))
+    str(token_of(issuer, **odd, auth_method="client_secret_post"))
+    assertions = iter([issuer.secret, issuer.secret.encode("ascii", "ignore")])
+    token = token_of(issuer, client_id="c", client_secret=None, client_assertion=lambda: next(assertions))
+    str(token)
+    common = {"grant_type": ["client_credentials"]}
+    given = ("shop: ü+/", "p:a s%s&ü")
+    assert issuer.basic == [given, None, None]  # the first two are one
+    assert issuer.asked == [
+        common,
+        common | {"client_id": [given[0]], "client_secret": [given[1]]},
+        common
+        | {
+            "client_id": ["c"],
+            "client_assertion_type": ["urn:ietf:params:oauth:client-assertion-type:jwt-bearer"],
+            "client_assertion": [given[1]],
+        },
+    ]
+    issuer.secret = "p:a s%s&"
+    token.forget()
+    str(token)
+    assert issuer.asked[-1]["client_assertion"] == ["p:a s%s&"]  # another for each token; older libraries return bytes
+
+
+def test_other_fields(issuer: Issuer) -> None:
+    """One resource or several, and whatever the server wants; each of them is in the key."""
+    str(token_of(issuer, resource="https://a"))
+    str(token_of(issuer, resource=["https://a", "https://b"]))
+    str(token_of(issuer, extra={"organization": "org_1"}))
+    str(token_of(issuer, extra={"organization": "org_2"}))
+    assert [{**form, "grant_type": ""} for form in issuer.asked] == [
+        {"grant_type": "", "resource": ["https://a"]},
+        {"grant_type": "", "resource": ["https://a", "https://b"]},
+        {"grant_type": "", "organization": ["org_1"]},
+        {"grant_type": "", "organization": ["org_2"]},
     ]
 
 
-@pytest.mark.parametrize(("expires_in", "kept_s"), [(3600, 3570.0), ("600", 570.0), (31, 1.0), (30, 0.0), (5, 0.0)])
+def test_what_the_client_makes_of_its_assertion(issuer: Issuer) -> None:
+    """Its own exception passes unchanged; what is no text is a ConfigurationError, a coroutine among it."""
+
+    async def coroutine() -> str:
+        return "jwt"
+
+    def raising() -> str:
+        raise ZeroDivisionError
+
+    for made, said in ((lambda: None, "NoneType"), (lambda: "", "str"), (coroutine, "coroutine")):
+        with pytest.raises(ConfigurationError, match=f"it returned {said}"):
+            str(token_of(issuer, client_secret=None, client_assertion=made))
+    with pytest.raises(ZeroDivisionError):
+        str(token_of(issuer, client_secret=None, client_assertion=raising))
+    assert issuer.asked == []
+
+
+@pytest.mark.parametrize("stored", [json.dumps({"client_secret": {"a": 1}}), json.dumps({"client_secret": ""})])
+def test_a_client_secret_that_is_no_text(issuer: Issuer, backend: MemoryBackend, stored: str) -> None:
+    """An error that names it, and says nothing of it; digits are taken as they stand there."""
+    declared = lambdakit.secret("partner", field="client_secret")
+    backend.secrets["partner"] = stored
+    with pytest.raises(ConfigurationError, match=r"<secret 'partner'> is (dict|str) there, or empty"):
+        str(token_of(issuer, client_secret=declared))
+    backend.secrets["partner"] = json.dumps({"client_secret": 1234})
+    lambdakit.clear()
+    issuer.secret = "1234"
+    assert str(token_of(issuer, client_secret=declared)) == "token-1"
+
+
+@pytest.mark.parametrize(
+    ("expires_in", "kept_s"),
+    [
+        *((3600, 3570.0), ("600", 570.0), (300, 270.0), (60, 54.0), (20, 18.0), ("5", 4.5), (0, 0.0), (-1, 0.0)),
+        *((None, 270.0), ("", 270.0), (" ", 270.0), (" 600.0 ", 570.0)),
+    ],
+)
 def test_it_is_kept_until_shortly_before_it_expires(
     issuer: Issuer, clock: ManualClock, expires_in: Any, kept_s: float
 ) -> None:
-    """Thirty seconds before; time in which the environment was frozen counts."""
+    """Thirty seconds before, of short ones a tenth of their life; time in which the environment was frozen counts."""
     issuer.expires_in = expires_in
     token = token_of(issuer)
     assert str(token) == "token-1"
@@ -154,7 +233,7 @@ def test_it_is_kept_until_shortly_before_it_expires(
 
 def test_a_server_that_does_not_tell_is_asked_after_a_while(issuer: Issuer, clock: ManualClock) -> None:
     """Five minutes, less the thirty seconds."""
-    issuer.answer = 200, {"access_token": "plain"}
+    issuer.answer = 201, {"access_token": "plain", "error": None}
     token = token_of(issuer)
     str(token)
     clock.tick(269)
@@ -263,7 +342,18 @@ REFUSALS = [
     ((200, {"access_token": ""}), ServiceError, None),
     ((200, {"access_token": "line\nbreak"}), ServiceError, None),
     ((200, {"access_token": "t", "expires_in": "soon"}), ServiceError, None),
-    ((200, {"access_token": "t", "expires_in": None}), ServiceError, None),
+    ((200, {"access_token": "t", "expires_in": [1]}), ServiceError, None),
+    ((200, {"access_token": "t", "expires_in": True}), ServiceError, None),
+    ((200, {"access_token": "t", "expires_in": "nan"}), ServiceError, None),
+    ((200, b'{"access_token": "t", "expires_in": Infinity}'), ServiceError, None),
+    ((200, {"access_token": "t", "expires_in": 10**400}), ServiceError, None),
+    ((201, {"expires_in": 10}), ServiceError, None),
+    ((202, {"access_token": "t"}), FetchError, None),
+    ((200, {"error": "invalid_client"}), AccessDeniedError, "invalid_client"),
+    ((200, {"error": "planted: nonsense", "access_token": None}), AccessDeniedError, None),
+    ((200, {"error": "temporarily_unavailable"}), ServiceError, "temporarily_unavailable"),
+    ((400, {"error": "slow_down"}), ThrottledError, "slow_down"),
+    ((400, {"error": "server_error"}), ServiceError, "server_error"),
     ((500, {}), ServiceError, None),
     ((429, {}), ThrottledError, None),
 ]
@@ -296,6 +386,20 @@ def test_a_valid_token_is_used_on_if_no_new_one_can_be_had(
         "token of 'shop' could not be refreshed (ServiceError): the value of 3570 s ago is served meanwhile"
     ]
     clock.tick(25)
+    with pytest.raises(ServiceError):
+        str(token)
+
+
+def test_a_short_token_is_not_used_past_its_end(issuer: Issuer, clock: ManualClock) -> None:
+    """Of one that lasts a minute the last six seconds, less one."""
+    issuer.expires_in = 60
+    token = token_of(issuer)
+    str(token)
+    issuer.answer = 500, {}
+    clock.tick(58.9)
+    assert str(token) == "token-1"
+    clock.tick(0.1)
+    clock.tick(60)  # past the back-off
     with pytest.raises(ServiceError):
         str(token)
 
@@ -344,6 +448,16 @@ def test_the_repr_hides_the_value(issuer: Issuer) -> None:
         ({"client_secret": lambdakit.parameters("/x")}, "is many values"),
         ({"scope": ""}, "scope=''"),
         ({"audience": 5}, "audience: give a non-empty string, not int"),
+        ({"resource": ["https://a", 5]}, "resource: give a non-empty string, not int"),
+        ({"extra": [("a", "b")]}, "extra: give a dictionary of strings, not list"),
+        ({"extra": {"a": 5}}, "extra: give a non-empty string, not int"),
+        ({"extra": {"client_secret": "x"}}, "extra: 'client_secret' has an argument of its own"),
+        ({"resource": "https://a", "extra": {"resource": "x"}}, "extra: 'resource' has an argument of its own"),
+        ({"client_secret": None}, "client_secret, client_assertion: give one of them"),
+        ({"client_assertion": lambda: "x"}, "client_secret, client_assertion: give one of them"),
+        ({"client_secret": None, "client_assertion": "x"}, "client_assertion: give a function that returns a JWT"),
+        ({"auth_method": "none"}, "auth_method='none': give 'client_secret_basic' or 'client_secret_post'"),
+        ({"auth_method": "private_key_jwt"}, "auth_method='private_key_jwt'"),
     ],
 )
 def test_a_wrong_argument_is_an_error_where_it_stands(options: dict[str, Any], said: str) -> None:

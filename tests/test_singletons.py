@@ -1133,3 +1133,215 @@ def test_the_repr_names_factories_only(env: Environment) -> None:
     database()
     assert repr(singletons).endswith("database>")
     assert "password" not in repr(singletons)
+
+
+# What is alive, and of no use any more.
+
+
+class ReadOnlyError(Exception):
+    """Of the driver: the connection is to a replica by now."""
+
+
+class OtherError(Exception):
+    """Of the driver too, from another package."""
+
+
+OtherError.__module__ = "elsewhere.errors"
+
+
+def raising(error: BaseException) -> Callable[[], Any]:
+    """A handler's work that fails after it has used what it needs."""
+
+    def work() -> None:
+        raise error
+
+    return work
+
+
+def fail(database: Callable[[], Any], error: BaseException) -> int:
+    """The number of the connection that an invocation used before it failed."""
+    used: list[int] = []
+    with pytest.raises(type(error)):
+        invoke(lambda: [used.append(database().number), raising(error)()])
+    return used[0]
+
+
+def test_it_can_be_said_to_be_of_no_use(env: Environment, server: Server) -> None:
+    """The next call builds anew, in the same invocation, after the old one was closed; nothing is built before."""
+    database = lambdakit.singleton(server.connect, check=Connection.ping)
+
+    def work() -> list[int]:
+        numbers = [database().number]
+        database.invalidate()
+        assert (server.closed, len(server.connections)) == ([], 1)
+        return [*numbers, database().number, database().number]
+
+    assert invoke(work) == [1, 2, 2]
+    assert server.closed == [1]
+    assert invoke(lambda: database().number) == 2
+
+
+def test_another_instance_than_the_one_that_failed_stays(env: Environment, server: Server) -> None:
+    """A thread that comes later with the old one does not have the new one closed."""
+    database = lambdakit.singleton(server.connect)
+
+    def work() -> int:
+        old = database()
+        database.invalidate(old)
+        new: int = database().number
+        database.invalidate(old)
+        assert database().number == new
+        database.invalidate(database())
+        number: int = database().number
+        return number
+
+    assert invoke(work) == 3
+    lambdakit.singleton(server.connect).invalidate()  # of which there is none
+
+
+def test_each_loop_has_its_instance_built_anew(env: Environment, server: Server) -> None:
+    """`invalidate` of a coroutine factory waits for nothing, and closes nothing itself."""
+    database = lambdakit.singleton(server.connect_async)
+
+    async def work() -> list[int]:
+        numbers = [(await database()).number]
+        database.invalidate()
+        return [*numbers, (await database()).number, (await database()).number]
+
+    assert invoke(work) == [1, 2, 2]
+    assert server.closed == [1]
+
+
+@pytest.mark.parametrize("is_async", [False, True])
+def test_who_handles_such_an_exception_gets_another_one(is_async: bool, env: Environment, server: Server) -> None:
+    """Once for each exception, also for one that was raised from it; not for others, and not outside of the block."""
+
+    def numbers_of(get: Callable[[], Any], read: Callable[[Any], Any]) -> Iterator[Any]:
+        yield read(get())
+        for error in (ReadOnlyError(), KeyError("wrapped")):
+            error.__cause__ = ReadOnlyError() if isinstance(error, KeyError) else None
+            try:
+                raising(error)()
+            except (ReadOnlyError, KeyError):
+                yield read(get())
+                yield read(get())
+            yield read(get())
+        try:
+            raising(ValueError())()
+        except ValueError:
+            yield read(get())
+
+    expected = [1, 2, 2, 2, 3, 3, 3, 3]
+    if is_async:
+        database: Any = lambdakit.singleton(server.connect_async, broken=ReadOnlyError)
+
+        async def work() -> list[int]:
+            numbers = [(await database()).number]
+            for error in (ReadOnlyError(), KeyError("wrapped")):
+                error.__cause__ = ReadOnlyError() if isinstance(error, KeyError) else None
+                try:
+                    raising(error)()
+                except (ReadOnlyError, KeyError):
+                    numbers += [(await database()).number, (await database()).number]
+                numbers.append((await database()).number)
+            try:
+                raising(ValueError())()
+            except ValueError:
+                numbers.append((await database()).number)
+            return numbers
+
+        assert invoke(work) == expected
+    else:
+        database = lambdakit.singleton(server.connect, broken=(ReadOnlyError, OSError))
+        assert invoke(lambda: list(numbers_of(database, lambda one: one.number))) == expected
+    assert server.closed == [1, 2]
+
+
+def test_one_that_leaves_the_handler_has_it_built_anew(env: Environment, server: Server, clock: ManualClock) -> None:
+    """Though the check passes, and however old it is; what it was raised from counts; others do not."""
+    database = lambdakit.singleton(server.connect, check=Connection.ping, broken=ReadOnlyError)
+    assert fail(database, ValueError()) == 1
+    assert fail(database, ReadOnlyError()) == 1
+    wrapped = RuntimeError()
+    wrapped.__cause__ = ReadOnlyError()
+    assert fail(database, wrapped) == 2
+    assert invoke(lambda: database().number) == 3
+    assert server.closed == [1, 2]
+    circle = RuntimeError()
+    circle.__cause__ = circle
+    assert fail(database, circle) == 3
+    assert invoke(lambda: database().number) == 3
+
+
+def test_without_a_word_it_is_the_packages_own_exceptions(env: Environment, server: Server, clock: ManualClock) -> None:
+    """Once it is a minute old: of those that say nothing about the connection there may be many."""
+    database = lambdakit.singleton(server.connect, check=Connection.ping)
+    assert fail(database, ReadOnlyError()) == 1
+    clock.suspend(59.9)
+    assert fail(database, ReadOnlyError()) == 1
+    clock.suspend(0.1)
+    assert fail(database, OtherError()) == 1
+    assert fail(database, ReadOnlyError()) == 1
+    assert [fail(database, ReadOnlyError()) for _ in range(3)] == [2, 2, 2]
+    clock.tick(60)
+    with pytest.raises(ReadOnlyError):
+        invoke(raising(ReadOnlyError()))
+    assert invoke(lambda: database().number) == 3
+    value: Any = lambdakit.singleton(lambda: {"of": "builtins"}, check=lambda value: True)
+    kept = invoke(value)
+    clock.tick(60)
+    with pytest.raises(ZeroDivisionError):
+        invoke(raising(ZeroDivisionError()))
+    assert invoke(value) is kept
+
+
+def test_none_can_be_chosen(env: Environment, server: Server, clock: ManualClock) -> None:
+    """`broken=()`."""
+    database = lambdakit.singleton(server.connect, check=Connection.ping, broken=())
+    fail(database, ReadOnlyError())
+    clock.tick(3600)
+    assert [fail(database, ReadOnlyError()) for _ in range(2)] == [1, 1]
+
+
+def test_a_coroutine_handler_tells_too(env: Environment, server: Server) -> None:
+    """As a handler that is a function."""
+    database = lambdakit.singleton(server.connect_async, check=Connection.ping, broken=ReadOnlyError)
+
+    async def work(error: BaseException | None) -> int:
+        number: int = (await database()).number
+        if error is not None:
+            raise error
+        return number
+
+    with pytest.raises(ReadOnlyError):
+        invoke(lambda: work(ReadOnlyError()))
+    assert invoke(lambda: work(None)) == 2
+
+
+def test_a_ping_builds_anew_what_is_of_no_use(env: Environment, server: Server) -> None:
+    """So that no invocation waits for it."""
+    database = lambdakit.singleton(server.connect, check=Connection.ping)
+    invoke(database)
+    database.invalidate()
+    lambdakit.handler(lambda event, context: None)({"warmer": True}, FakeContext(remaining_s=100.0))
+    assert (len(server.connections), server.closed) == (2, [1])
+
+
+def test_what_is_said_while_it_is_checked_counts(env: Environment, server: Server) -> None:
+    """By another thread: the one whose check has passed by then gets a new one."""
+    database: Any = None
+
+    def check(connection: Connection) -> bool:
+        database.invalidate()
+        return True
+
+    database = lambdakit.singleton(server.connect, check=check)
+    assert invoke(lambda: database().number) == 1
+    assert invoke(lambda: database().number) == 2
+
+
+@pytest.mark.parametrize("broken", ["ReadOnlyError", [ReadOnlyError], (ReadOnlyError, None), ReadOnlyError()])
+def test_what_breaks_it_is_a_class_of_exceptions(broken: Any) -> None:
+    """Or a tuple of them."""
+    with pytest.raises(ConfigurationError, match=r"broken=.*: give a class of exceptions, a tuple of them, or None"):
+        lambdakit.singleton(broken=broken)(lambda: None)

@@ -23,16 +23,14 @@ FAULTS: dict[str, tuple[str, str | tuple[str, str]]] = {
     "slow": ("an answer that is late, but in time", VALUE),
     "access_denied": ("400 `AccessDeniedException`", "AccessDeniedError"),
     "expired_token": ("400 `ExpiredTokenException`", "AccessDeniedError"),
-    "invalid_signature": ("400 `InvalidSignatureException`", "AccessDeniedError"),
+    "signature_expired": ("400 `InvalidSignatureException`, of a clock that is wrong", "AccessDeniedError"),
+    "invalid_signature": ("400 `InvalidSignatureException`, of a wrong key", "AccessDeniedError"),
     "not_found": ("400 `ResourceNotFoundException`, `ParameterNotFound`", "NotFoundError"),
     "invalid_request": ("400 `ValidationException`", "FetchError"),
 }
-TRANSIENT = (
-    "ThrottledError",
-    "ServiceError",
-    "NetworkError",
-    "DeadlineExceededError",
-)  # what a stale value is served on
+TRANSIENT_FAULTS = ("signature_expired",)  # clocks are set by themselves
+# What a stale value is served on.
+TRANSIENT = ("ThrottledError", "ServiceError", "NetworkError", "DeadlineExceededError")
 
 
 def first_fetch(kind: str, backend: str) -> str:
@@ -44,7 +42,7 @@ def first_fetch(kind: str, backend: str) -> str:
 def refresh(kind: str, backend: str) -> str:
     """The law for a value that was: a fault that may pass costs a warning, every other raises as on the first fetch."""
     outcome = first_fetch(kind, backend)
-    return STALE if outcome in TRANSIENT else outcome
+    return STALE if outcome in TRANSIENT or kind in TRANSIENT_FAULTS else outcome
 
 
 def table() -> str:

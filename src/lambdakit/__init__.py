@@ -57,6 +57,7 @@ if TYPE_CHECKING:
     from ._values.dynamodb import get_item
     from ._values.rotation import retry_on_rotation, rotation_attempts
     from ._values.stats import stats
+    from ._values.writes import set_parameter, set_secret
     from ._warmup.options import Warmup
     from ._warmup.ping import fan_out
 
@@ -111,6 +112,8 @@ __all__ = [
     "retry_on_rotation",
     "rotation_attempts",
     "secret",
+    "set_parameter",
+    "set_secret",
     "singleton",
     "stats",
     "unpatch",
@@ -149,6 +152,8 @@ _LATER = {
     "retry_on_rotation": "_values.rotation",
     "rotation_attempts": "_values.rotation",
     "secret": "_values.declarations",
+    "set_parameter": "_values.writes",
+    "set_secret": "_values.writes",
     "singleton": "_singletons",
     "stats": "_values.stats",
     "unpatch": "_patch",

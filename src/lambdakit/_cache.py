@@ -333,6 +333,12 @@ class Cache:
             if newer and self._store.get(along[0]) is along[1]:
                 self._put(key, entry)
 
+    def store(self, key: Any, entry: Entry) -> None:
+        """Keep what was not fetched: somebody has written it, just now."""
+        entry.stamp(self._clock.now(), 1.0 - _JITTER * self._clock.random(), self._ttl_s)
+        with self._lock:
+            self._put(key, entry)
+
     def invalidate(self, matches: Callable[[Any], bool]) -> None:
         """Forget every entry whose key `matches`, and do not store what is being fetched for such a key."""
         with self._lock:

@@ -57,6 +57,9 @@ _DENIED = frozenset(
         "MissingAuthenticationTokenException",
         "NotAuthorized",
         "OptInRequired",
+        "RequestExpired",
+        "RequestInTheFuture",
+        "RequestTimeTooSkewed",
         "SignatureDoesNotMatch",
         "UnauthorizedOperation",
         "UnrecognizedClientException",
@@ -77,6 +80,13 @@ _FAILED = frozenset(
 # Their messages quote the request as it was signed, session token included.
 REDACTED_CODES = frozenset(("InvalidSignatureException", "SignatureDoesNotMatch", "IncompleteSignature"))
 
+# The time of a signature was refused: these say so, those may stand for it.
+_CLOCK = frozenset(("RequestExpired", "RequestInTheFuture", "RequestTimeTooSkewed"))
+_CLOCK_PERHAPS = frozenset(("InvalidSignatureException", "SignatureDoesNotMatch"))
+_CLOCK_MESSAGES = ("Signature expired", "Signature not yet current")
+_CLOCK_TODO = "The clock of this machine is wrong: set it."
+_MAX_SKEW_S = 240.0  # services allow five minutes; as AWS's SDKs for other languages have it
+
 _TODO = {
     NotFoundError: "Check the name, the region and the version.",
     AccessDeniedError: "Check the function's role and its credentials.",
@@ -84,6 +94,10 @@ _TODO = {
     ServiceError: "Try again later.",
     FetchError: "Check the request.",
 }
+_UNKNOWN_OPERATION = frozenset(
+    ("InvalidAction", "NotImplemented", "NotImplementedException", "UnknownOperation", "UnknownOperationException")
+)
+_NOT_IMPLEMENTED, _NO_PLACE = 501, (404, 405)
 _KMS_THROTTLED = "KMSThrottlingException"  # named in other services' models; not retried by botocore
 _SERVER_FAULT = 500
 
@@ -172,6 +186,14 @@ def is_retryable(code: str | None, status: int | None) -> bool:
     return no_answer or code in TRANSIENT_CODES or status in TRANSIENT_STATUSES or is_throttling(code, status)
 
 
+def is_not_implemented(error: FetchError) -> bool:
+    """Whether the server has no such operation, which its other operations may do without: one that is not AWS's."""
+    code = None if str(error.code).isdecimal() else error.code  # botocore tells the status where there is no code
+    return (
+        error.status == _NOT_IMPLEMENTED or code in _UNKNOWN_OPERATION or (code is None and error.status in _NO_PLACE)
+    )
+
+
 def error_class(code: str | None, status: int | None) -> type[FetchError]:
     """The exception for an answer with this error code and this HTTP status."""
     if code in _NOT_FOUND:
@@ -199,9 +221,10 @@ def service_error(
     """The exception for an error that a service answered with."""
     kind = error_class(code, status)
     said = "" if not message or code in REDACTED_CODES else f": {message}"
-    return kind(
+    clock = code in _CLOCK or (code in _CLOCK_PERHAPS and message.startswith(_CLOCK_MESSAGES))
+    error = kind(
         f"{service} {operation} of {name!r} in {region}: {code or 'an error without a code'} "
-        f"(status {status}){said}. {_TODO[kind]}",
+        f"(status {status}){said}. {_CLOCK_TODO if clock else _TODO[kind]}",
         service=service,
         operation=operation,
         name=name,
@@ -210,6 +233,31 @@ def service_error(
         status=status,
         request_id=request_id,
     )
+    if clock:
+        error.retryable = True  # clocks are set by themselves, some time after whatever made them wrong
+    return error
+
+
+def clock_skew_s(code: str | None, date: str | None, now_s: float) -> float | None:
+    """By how many seconds the time of a signature was late, if that may be why it was refused; None if not.
+
+    Args:
+        code: of the error.
+        date: the header of that name of the answer.
+        now_s: the time that was signed, in seconds since the epoch.
+    """
+    if date is None or (code not in _CLOCK and code not in _CLOCK_PERHAPS):
+        return None
+    from email.utils import mktime_tz, parsedate_tz  # 10 ms, and rare
+
+    parsed = parsedate_tz(date)
+    if parsed is None:
+        return None
+    try:
+        skew_s = mktime_tz(parsed) - now_s
+    except (OverflowError, ValueError):
+        return None
+    return skew_s if abs(skew_s) >= _MAX_SKEW_S else None
 
 
 def is_transient(error: BaseException) -> bool:

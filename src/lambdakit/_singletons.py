@@ -19,16 +19,29 @@ from .exceptions import ConfigurationError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Hashable, Sequence
-    from typing import Any, TypeVar, overload
+    from collections.abc import Callable, Coroutine, Hashable, Iterator, Sequence
+    from typing import Any, Protocol, TypeVar, overload
 
     from ._clock import Clock, Instant
-    from ._environment import Environment
+    from ._environment import Environment, Invocation
 
     R = TypeVar("R")
+    R_co = TypeVar("R_co", covariant=True)
+    Broken = type[BaseException] | tuple[type[BaseException], ...]
+
+    class Singleton(Protocol[R_co]):
+        """What `singleton` makes of a factory."""
+
+        def __call__(self) -> R_co: ...
+        def invalidate(self, instance: object = ..., /) -> None: ...
+
 
 KEEP, CHECK, BUILD = "keep", "check", "build"
 
+_ANY: Any = object()  # any instance
+_NEVER = -1  # no number of an invocation
+_REBUILD_AFTER_S = 60.0  # of age: exceptions of its package that say nothing about it bring no more than one a minute
+_MAX_CHAIN = 20
 _CLOSE_S = 1.0  # what a coroutine may take to close what is probably dead
 
 if TYPE_CHECKING:
@@ -43,7 +56,8 @@ if TYPE_CHECKING:
         max_age: float | None = None,
         close: Callable[[Any], object] | None = None,
         depends_on: Declared | Sequence[Declared] = (),
-    ) -> Callable[[], R]: ...
+        broken: Broken | None = None,
+    ) -> Singleton[R]: ...
     @overload
     def singleton(
         *,
@@ -52,7 +66,8 @@ if TYPE_CHECKING:
         max_age: float | None = None,
         close: Callable[[Any], object] | None = None,
         depends_on: Declared | Sequence[Declared] = (),
-    ) -> Callable[[Callable[[], R]], Callable[[], R]]: ...
+        broken: Broken | None = None,
+    ) -> Callable[[Callable[[], R]], Singleton[R]]: ...
 
 
 def singleton(
@@ -64,6 +79,7 @@ def singleton(
     max_age: float | None = None,
     close: Callable[[Any], object] | None = None,
     depends_on: Declared | Sequence[Declared] = (),
+    broken: Broken | None = None,
 ) -> Any:
     """Build a thing once per environment, keep it alive: ``@singleton``, or ``@singleton(...)`` with options.
 
@@ -85,10 +101,19 @@ def singleton(
             ``aclose()`` of what a coroutine function has built.
         depends_on: `secret` or `parameter` declarations, one or a list. Built anew at the next call when memory has
             another version of one: after its ttl, or after `retry_on_rotation` has fetched it.
+        broken: exceptions, a class or a tuple of them, which say that the instance is of no use any more, such as that
+            of a write to a database that is read-only by now. Built anew at the next call after one has left the
+            handler, and at a call from a block that handles one (``except ReadOnly: database()...``), once for each.
+            What such an exception was raised from counts too. None: an exception that the instance's own package
+            defines and that leaves the handler, if the instance is a minute old by then: no more than one connection a
+            minute if those are about something else. ``()``: none.
 
     Returns:
         A function without arguments that returns the instance, with the type that the factory has. It can be
-        preloaded, unless it is a coroutine function.
+        preloaded, unless it is a coroutine function. Its ``invalidate()`` says that the instance is of no use: the
+        next call closes it and builds anew, in the same invocation too; ``invalidate(instance)`` says so of this one,
+        and does nothing where another thread has had it replaced. It closes and builds nothing itself, for coroutine
+        functions too.
 
     Raises:
         ConfigurationError: an option is wrong, or `factory` is a class or yields. At a call: the factory returned a
@@ -102,7 +127,13 @@ def singleton(
     """
 
     def decorate(factory: Any) -> Any:
-        options = {"check": check, "check_after": check_after, "max_age": max_age, "close": close}
+        options = {
+            "check": check,
+            "check_after": check_after,
+            "max_age": max_age,
+            "close": close,
+            "broken": broken,
+        }
         return _wrap(Factory(factory, depends_on=depends_on, **options))
 
     return decorate if factory is None else decorate(factory)
@@ -120,11 +151,14 @@ class Factory:
         max_age: seconds, None for no limit.
         close: gets an instance; None: the instance's own ``close()``, or ``aclose()`` of what a coroutine built.
         depends_on: a declared value, or a list of them.
+        broken: exceptions that say that an instance is of no use; None: those of its own package.
     """
 
-    __slots__ = ("_check_after_s", "_close", "_max_age_s", "check", "depends_on", "fn", "is_async", "name")
+    __slots__ = ("_check_after_s", "_close", "_max_age_s", "broken", "check", "depends_on", "fn", "is_async", "name")
 
-    def __init__(self, fn: Any, *, check: Any, check_after: Any, max_age: Any, close: Any, depends_on: Any) -> None:
+    def __init__(
+        self, fn: Any, *, check: Any, check_after: Any, max_age: Any, close: Any, depends_on: Any, broken: Any
+    ) -> None:
         self.is_async = checked_function("singleton", fn)
         for option, given in (("check", check), ("close", close)):
             if not (given is None or callable(given)):
@@ -139,6 +173,9 @@ class Factory:
         self.name = function_name(fn)
         self.check = check
         self.depends_on = _declarations(depends_on)
+        self.broken = None if broken is None else broken if isinstance(broken, tuple) else (broken,)
+        if not all(isinstance(one, type) and issubclass(one, BaseException) for one in self.broken or ()):
+            raise ConfigurationError(f"broken={broken!r:.80}: give a class of exceptions, a tuple of them, or None")
         self._check_after_s = check_after
         self._max_age_s = None if max_age is None else seconds("max_age", max_age)
         self._close = close
@@ -154,6 +191,17 @@ class Factory:
         if self.check is None:
             return BUILD if idle_s >= max_idle_s else KEEP
         return CHECK if idle_s >= self._check_after_s else KEEP
+
+    def is_broken_by(self, error: BaseException, value: Any, age_s: float) -> bool:
+        """Whether an error that has left the handler says that an instance of that age is of no use."""
+        if self.broken is not None:
+            return any(isinstance(one, self.broken) for one in _chain(error))
+        package = _package(type(value))
+        return (
+            age_s >= _REBUILD_AFTER_S
+            and package != "builtins"
+            and any(_package(type(one)) == package for one in _chain(error))
+        )
 
     async def build(self) -> Any:
         """What the factory returns."""
@@ -214,10 +262,24 @@ def _declarations(given: Any) -> tuple[Declared, ...]:
     return several
 
 
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    """An exception and what it was raised from."""
+    one: BaseException | None = error
+    for _ in range(_MAX_CHAIN):  # it may be a circle
+        if one is None:
+            return
+        yield one
+        one = one.__cause__ or one.__context__
+
+
+def _package(kind: type) -> str:
+    return str(kind.__module__).partition(".")[0]
+
+
 class Instance:
     """What was built, and when it was looked at."""
 
-    __slots__ = ("built", "checked_in_invocation", "factory", "loop", "used", "value", "versions")
+    __slots__ = ("broken", "built", "checked_in_invocation", "factory", "loop", "used", "value", "versions")
 
     def __init__(
         self, factory: Factory, loop: Any, value: Any, *, versions: tuple[Any, ...], built: Instant, invocation: int
@@ -228,6 +290,12 @@ class Instance:
         self.versions = versions  # of what it was built from, by key
         self.built = self.used = built
         self.checked_in_invocation = invocation
+        self.broken = False
+
+    def set_broken(self) -> None:
+        """It is of no use any more: the next call builds anew."""
+        self.broken = True  # first: see `Singletons._check_or_build`
+        self.checked_in_invocation = _NEVER
 
 
 class Singletons:
@@ -242,7 +310,7 @@ class Singletons:
         rotations: which version a value has.
     """
 
-    __slots__ = ("_builds", "_clock", "_env", "_instances", "_lock", "_rotations", "_values")
+    __slots__ = ("_builds", "_clock", "_env", "_handled", "_instances", "_lock", "_rotations", "_values")
 
     def __init__(self, env: Environment, *, values: Values, rotations: Rotations) -> None:
         self._env = env
@@ -260,6 +328,29 @@ class Singletons:
         self._lock = threading.Lock()
         self._builds = SingleFlight(self._lock)
         self._instances: dict[Hashable, Instance] = {}  # in the order of building
+        self._handled: dict[Factory, tuple[int, int]] = {}  # the invocation, and the exception that was blamed there
+
+    def invalidate(self, factory: Factory, value: Any = _ANY) -> None:
+        """The instances of a factory are of no use any more, or the one that is `value`."""
+        for instance in self.instances():
+            if instance.factory is factory and (value is _ANY or instance.value is value):
+                instance.set_broken()
+
+    def blame(self, factory: Factory, error: BaseException) -> None:
+        """The caller is handling an exception: if it says that the instance is of no use, the caller gets another."""
+        seen = self._invocation(), id(error)
+        if self._handled.get(factory) != seen and factory.is_broken_by(error, None, 0.0):
+            self._handled[factory] = seen
+            self.invalidate(factory)
+
+    def on_end(self, invocation: Invocation) -> None:
+        """An exception that leaves the handler may say that an instance is of no use."""
+        if invocation.error is None:
+            return
+        error, now = sys.exc_info()[1], self._clock.now()
+        for instance in self.instances():
+            if error is not None and instance.factory.is_broken_by(error, instance.value, age_s(instance.built, now)):
+                instance.set_broken()
 
     def get(self, factory: Factory) -> Any:
         """The instance of a factory."""
@@ -323,7 +414,8 @@ class Singletons:
             due = self.due(instance, now)
             if due == KEEP or (due == CHECK and await self._passes(instance)):
                 instance.used, instance.checked_in_invocation = now, invocation
-                return instance
+                if not instance.broken:  # another thread may have said so meanwhile
+                    return instance
             # Closed first: a server that allows few connections would refuse the new one.
             for old in self._release(lambda one: one is instance):
                 await factory.close(old.value)
@@ -366,7 +458,7 @@ class Singletons:
 
     def due(self, instance: Instance, now: Instant) -> str:
         """What is to be done with an instance now: KEEP it, CHECK it, BUILD a new one."""
-        if self._has_changed(instance):
+        if instance.broken or self._has_changed(instance):
             return BUILD
         return instance.factory.due(instance.built, instance.used, now, self._env.settings.max_unused_s)
 
@@ -434,7 +526,25 @@ def _wrap(factory: Factory) -> Any:
     async def async_wrapper() -> Any:
         return await part(Singletons).get_async(factory)
 
-    return update_wrapper(async_wrapper if factory.is_async else wrapper, factory.fn)
+    def blaming_wrapper() -> Any:
+        singletons, error = part(Singletons), sys.exc_info()[1]
+        if error is not None:
+            singletons.blame(factory, error)
+        return singletons.get(factory)
+
+    async def async_blaming_wrapper() -> Any:
+        singletons, error = part(Singletons), sys.exc_info()[1]
+        if error is not None:
+            singletons.blame(factory, error)
+        return await singletons.get_async(factory)
+
+    def invalidate(instance: Any = _ANY, /) -> None:
+        part(Singletons).invalidate(factory, instance)
+
+    wrappers: tuple[Any, Any] = (blaming_wrapper, async_blaming_wrapper) if factory.broken else (wrapper, async_wrapper)
+    made: Any = update_wrapper(wrappers[factory.is_async], factory.fn)
+    made.invalidate = invalidate
+    return made
 
 
 def _run_without_waiting(work: Coroutine[Any, Any, Any]) -> Any:

@@ -35,10 +35,16 @@ class Backend(Protocol):
     A batch returns a dict by the names as they were asked for. What the service says of one name alone, such as that it
     does not exist, is the `FetchError` in its place; a name of which it says nothing is not in the dict.
 
+    A method that is never called may be missing. Where a batch call is missing, single ones are made instead.
+
     Three methods are optional, and left out of this protocol: ``close_idle(now)``, called when an invocation begins,
     with a reading of both clocks (seconds since the epoch, monotonic seconds), to close connections that were idle for
     too long; ``after_fork_in_child()``, called in a forked child, which must not use its parent's connections;
     ``close()``, after which a later call opens again what was open. What they raise is logged.
+
+    Two more are for `lambdakit.set_secret` and `lambdakit.set_parameter`, which are an error without them:
+    ``put_secret(name, value, *, region, version_stages)`` returns the new version, None where there are none;
+    ``put_parameter(name, value, *, region, parameter_type, overwrite, kms_key_id)`` its number.
     """
 
     @property

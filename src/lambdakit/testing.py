@@ -129,7 +129,7 @@ class MemoryBackend:
     is an exception is raised; in a batch it is the error of this name alone. `calls` lists each fetch as (kind, name):
     ``("secret", "a")``, ``("secrets", "a, b")`` for a batch, ``("parameter", "/a")``, ``("parameters", "/a, /b")``,
     ``("path", "/a")``, ``("session", "app/prod/flags")``, ``("configuration", "app/prod/flags")``,
-    ``("item", "orders o-1")``, ``("ciphertext", "...")``.
+    ``("item", "orders o-1")``, ``("ciphertext", "...")``, ``("put secret", "a")``, ``("put parameter", "/a")``.
     ``Environment(backend=MemoryBackend(secrets={"prod/db": "..."}))`` takes it. Versions, stages, labels, regions and
     decryption are not told apart. Since 0.1.
     """
@@ -199,6 +199,45 @@ class MemoryBackend:
         """The parameters of these names."""
         self.calls.append(("parameters", ", ".join(names)))
         return self._values("parameter", names, region, self.parameters)
+
+    def put_secret(
+        self,
+        name: str,
+        value: str | bytes,
+        *,
+        region: str | None,
+        version_stages: Sequence[str] | None,
+    ) -> str | None:
+        """Write a secret that is there; one without ``AWSCURRENT`` changes nothing here."""
+        self.calls.append(("put secret", name))
+        self._value("secret", name, region, self.secrets)
+        if version_stages is None or "AWSCURRENT" in version_stages:
+            self.secrets[name] = value
+        return self._value("secret", name, region, self.secrets)[1]
+
+    def put_parameter(
+        self,
+        name: str,
+        value: str,
+        *,
+        region: str | None,
+        parameter_type: str | None,  # noqa: ARG002 - the same
+        overwrite: bool,
+        kms_key_id: str | None,  # noqa: ARG002 - the same
+    ) -> int:
+        """Write a parameter."""
+        self.calls.append(("put parameter", name))
+        if name in self.parameters and not overwrite:
+            raise FetchError(
+                f"parameter {name!r} is there, and is not to be overwritten",
+                service="memory",
+                operation="put",
+                name=name,
+                region=region,
+                code="ParameterAlreadyExists",
+            )
+        self.parameters[name] = value
+        return int(self._value("parameter", name, region, self.parameters)[1])
 
     def get_parameters_by_path(
         self,
@@ -270,7 +309,8 @@ class MemoryBackend:
     ) -> bytes:
         """The plaintext of this ciphertext."""
         self.calls.append(("ciphertext", ciphertext))
-        return self._value("ciphertext", ciphertext, None, self.ciphertexts)[0].encode()
+        known = {"".join(given.split()): plaintext for given, plaintext in self.ciphertexts.items()}
+        return self._value("ciphertext", ciphertext, None, known)[0].encode()
 
     def _token(self, version: str) -> str:
         token = f"token-{next(self._numbers)}"

@@ -150,17 +150,16 @@ def test_a_body_that_is_no_member() -> None:
 
 
 @pytest.mark.parametrize("body", [b"", b"planted", b"[]", b'"planted"', b"[" * 200_000])
-def test_an_answer_that_is_no_document_has_no_members(body: bytes, make: Make) -> None:
-    """Whoever reads a member of it gets a ServiceError, which says nothing of what came."""
-    with Answering(aws_json(200, body)) as server:
-        answer = make(server.url).call(DESCRIBE, {}, name="x", region=None)
-    assert answer.members == {}
-    with pytest.raises(ServiceError, match="DescribeSecret of 'x': the answer is not one of this service's") as caught:
-        answer.read(lambda members: members["ARN"])
+def test_an_answer_that_is_no_document_is_an_error(body: bytes, make: Make) -> None:
+    """Not one without members, which would say that there is no item; it says nothing of what came."""
+    with Answering(aws_json(200, body)) as server, pytest.raises(ServiceError) as caught:
+        make(server.url).call(DESCRIBE, {}, name="x", region=None)
+    assert "DescribeSecret of 'x': the answer is not one of this service's" in str(caught.value)
+    assert (caught.value.status, caught.value.request_id) == (200, "r-1")
     assert "planted" not in "".join(traceback.format_exception(caught.value))
 
 
-@pytest.mark.parametrize("error", [AttributeError, KeyError, TypeError, ValueError])
+@pytest.mark.parametrize("error", [AttributeError, KeyError, OverflowError, TypeError, ValueError])
 def test_what_a_reader_fails_with_is_an_answer_of_something_else(error: type[Exception]) -> None:
     """Without its cause, which may quote the answer; other errors are the reader's own."""
     answer = Answer({}, {"service": "s", "operation": "o", "name": "n"})

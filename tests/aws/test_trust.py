@@ -105,7 +105,7 @@ def test_amazons_roots_come_first() -> None:
 
 @pytest.mark.parametrize(
     "environ",
-    [{}, {"AWS_CA_BUNDLE": AMAZON_ROOTS}, {"SSL_CERT_FILE": AMAZON_ROOTS}],
+    [{}, {"AWS_CA_BUNDLE": AMAZON_ROOTS}, {"REQUESTS_CA_BUNDLE": AMAZON_ROOTS}, {"SSL_CERT_FILE": AMAZON_ROOTS}],
 )
 def test_every_context_verifies_certificate_and_host_with_tls_1_2_or_later(environ: dict[str, str]) -> None:
     """There is no setting against it."""
@@ -141,7 +141,7 @@ def test_whatever_else_is_wrong_with_a_certificate_is_wrong_with_every_store(cod
     assert Trust(environ={}).fall_back_to_system_store("a.example", failed(code)) is False
 
 
-@pytest.mark.parametrize("variable", ["AWS_CA_BUNDLE", "SSL_CERT_FILE"])
+@pytest.mark.parametrize("variable", ["AWS_CA_BUNDLE", "REQUESTS_CA_BUNDLE", "SSL_CERT_FILE"])
 def test_a_named_bundle_is_the_only_one(certs: Certificates, variable: str) -> None:
     """Neither Amazon's roots nor the full store are tried then."""
     trust = Trust(environ={variable: str(certs.root)})
@@ -149,10 +149,26 @@ def test_a_named_bundle_is_the_only_one(certs: Certificates, variable: str) -> N
     assert trust.fall_back_to_system_store("a.example", failed(UNKNOWN)) is False
 
 
-def test_aws_ca_bundle_wins_over_ssl_cert_file(certs: Certificates) -> None:
-    """The nearer setting counts."""
-    trust = Trust(environ={"AWS_CA_BUNDLE": str(certs.root), "SSL_CERT_FILE": str(certs.unknown_root)})
+@pytest.mark.parametrize(
+    ("nearer", "other"),
+    [
+        ("AWS_CA_BUNDLE", "REQUESTS_CA_BUNDLE"),
+        ("AWS_CA_BUNDLE", "SSL_CERT_FILE"),
+        ("REQUESTS_CA_BUNDLE", "SSL_CERT_FILE"),
+    ],
+)
+def test_the_nearer_setting_counts(nearer: str, other: str, certs: Certificates) -> None:
+    """In the order that botocore has."""
+    trust = Trust(environ={nearer: str(certs.root), other: str(certs.unknown_root)})
     assert loaded(certs.root) == fingerprints(trust.context("a.example"))
+
+
+@pytest.mark.parametrize("variable", ["AWS_CA_BUNDLE", "REQUESTS_CA_BUNDLE"])
+def test_a_bundle_may_be_a_directory(variable: str, tmp_path: Path) -> None:
+    """As requests has it; it is read on demand."""
+    trust = Trust(environ={variable: str(tmp_path)})
+    assert fingerprints(trust.context("a.example")) == set()
+    assert trust.fall_back_to_system_store("a.example", failed(UNKNOWN)) is False
 
 
 def test_a_named_directory_is_read_on_demand(tmp_path: Path) -> None:
@@ -168,7 +184,7 @@ def test_an_empty_variable_counts_as_not_set() -> None:
     assert loaded(AMAZON_ROOTS) == fingerprints(trust.context("a.example"))
 
 
-@pytest.mark.parametrize("variable", ["AWS_CA_BUNDLE", "SSL_CERT_FILE", "SSL_CERT_DIR"])
+@pytest.mark.parametrize("variable", ["AWS_CA_BUNDLE", "REQUESTS_CA_BUNDLE", "SSL_CERT_FILE", "SSL_CERT_DIR"])
 def test_a_missing_bundle_is_an_error_that_names_the_variable(variable: str, tmp_path: Path) -> None:
     """Every time, not only the first: nothing is trusted instead."""
     trust = Trust(environ={variable: str(tmp_path / "missing")})

@@ -33,6 +33,7 @@ REFUSALS = (
     "expired_token",  # 400 ExpiredTokenException
     "invalid_request",  # 400 ValidationException
     "invalid_signature",  # 400 InvalidSignatureException, which quotes the request with its session token
+    "signature_expired",  # 400 InvalidSignatureException, which speaks of the clock
 )
 BREAKS = (
     "bad_gateway",  # 502 with HTML
@@ -447,6 +448,11 @@ def _refused(kind: str, request: Request) -> Answer | None:
         "not_found": (400, service.not_found, "What was asked for cannot be found."),
         "invalid_request": (400, "ValidationException", "The request is not valid."),
         "expired_token": (400, "ExpiredTokenException", "The security token included in the request is expired"),
+        "signature_expired": (
+            400,
+            "InvalidSignatureException",
+            "Signature expired: 20260101T000000Z is now earlier than 20260101T000300Z (20260101T000800Z - 5 min.)",
+        ),
         "invalid_signature": (
             400,
             "InvalidSignatureException",

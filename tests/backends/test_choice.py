@@ -53,7 +53,6 @@ def test_on_lambda_it_is_direct() -> None:
             "AWS_CREDENTIAL_FILE",
             "AWS_AUTH_SCHEME_PREFERENCE",
             "BOTO_CONFIG",
-            "REQUESTS_CA_BUNDLE",
             "HTTP_PROXY",
             "HTTPS_PROXY",
             "ALL_PROXY",
@@ -68,6 +67,7 @@ def test_on_lambda_it_is_direct() -> None:
         ({"AWS_USE_FIPS_ENDPOINT": "False"}, None),
         ({"AWS_PROFILE": ""}, None),
         ({"AWS_CA_BUNDLE": "/bundle.pem"}, None),
+        ({"REQUESTS_CA_BUNDLE": "/bundle.pem"}, None),
         ({"AWS_ACCESS_KEY_ID": ""}, "no credentials in the environment"),
     ],
 )

@@ -134,3 +134,16 @@ def test_an_encrypted_variable(aws: boto3.session.Session, monkeypatch: pytest.M
                     lambdakit.decrypt_env("DB_PASSWORD", context={"another": "context"})
     aws.client("ssm").put_parameter(Name="/last", Value=json.dumps({}), Type="String")
     assert lambdakit.get_parameter("/last") == "{}"  # so that every backend has answered something here
+
+
+def test_an_arn_is_asked_for_in_its_region(aws: boto3.session.Session) -> None:
+    """Alone and in a batch with others; a whole ARN, a partial one, a parameter's."""
+    aws.client("secretsmanager").create_secret(Name="x", SecretString="ireland")
+    away = aws.client("secretsmanager", region_name="us-west-2").create_secret(Name="x", SecretString="oregon")["ARN"]
+    ssm = aws.client("ssm", region_name="us-west-2")
+    ssm.put_parameter(Name="/x", Value="oregon", Type="String")
+    parameter = ssm.get_parameter(Name="/x")["Parameter"]["ARN"]
+    assert lambdakit.get_secret(away) == "oregon"
+    assert lambdakit.get_parameter(parameter) == "oregon"
+    lambdakit.clear()
+    assert lambdakit.get_secrets(["x", away]) == {"x": "ireland", away: "oregon"}

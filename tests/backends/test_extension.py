@@ -1,5 +1,6 @@
 """The backend `extension`: when it is asked, and what its answers become."""
 
+import contextlib
 import socket
 from collections.abc import Iterator
 from typing import Any
@@ -7,7 +8,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 import boto3
 import pytest
-from running import RunningContext, invocation
+from running import RunningClock, RunningContext, invocation
 
 import lambdakit
 from answering import Answering, aws_json
@@ -71,6 +72,50 @@ def test_its_absence_is_remembered(env: Environment, server: Extension, monkeypa
         env.close()
         assert lambdakit.get_secret("x", ttl=0) == "1"
         assert server.asked == 1
+
+
+@pytest.fixture
+def busy(server: Extension, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Something listens on its port, and has no time for another connection."""
+    with contextlib.ExitStack() as stack:
+        listening = stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=0))
+        for _ in range(3):  # as many as wait for it on Linux, and more
+            waiting = stack.enter_context(socket.socket())
+            waiting.setblocking(False)
+            waiting.connect_ex(listening.getsockname())
+        monkeypatch.setenv("PARAMETERS_SECRETS_EXTENSION_HTTP_PORT", str(listening.getsockname()[1]))
+        yield
+
+
+@pytest.mark.usefixtures("busy")
+def test_an_invocation_without_time_says_nothing_of_it(
+    env: Environment, server: Extension, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """DeadlineExceededError; it is asked in the next one, however many there were."""
+    for _ in range(3):
+        with invocation(RunningContext(remaining_s=0.27)), pytest.raises(lambdakit.DeadlineExceededError):
+            lambdakit.get_secret("x")
+    assert "no extension answers" not in repr(env)
+    monkeypatch.setenv("PARAMETERS_SECRETS_EXTENSION_HTTP_PORT", str(server.port))
+    with invocation():
+        assert lambdakit.get_secret("x") == "1"
+    assert server.asked == 1
+
+
+@pytest.mark.usefixtures("busy")
+def test_one_that_is_busy_is_asked_again_after_a_while(server: Extension, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The other backend answers meanwhile, without another second of waiting for each value."""
+    clock = RunningClock()
+    env = Environment(backend="extension", clock=clock)
+    with lambdakit.use_environment(env), invocation():
+        assert lambdakit.get_secret("x", ttl=0) == "1"
+        monkeypatch.setenv("PARAMETERS_SECRETS_EXTENSION_HTTP_PORT", str(server.port))
+        assert lambdakit.get_secret("x", ttl=0) == "1"
+        assert server.asked == 0
+        clock.tick(30)
+        assert lambdakit.get_secret("x", ttl=0) == "1"
+        assert server.asked == 1
+    env.close()
 
 
 def test_another_region_is_not_its_business(server: Extension, aws: boto3.session.Session) -> None:

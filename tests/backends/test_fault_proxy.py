@@ -356,6 +356,7 @@ _CODES = {
     "invalid_request": (400, "ValidationException"),
     "expired_token": (400, "ExpiredTokenException"),
     "invalid_signature": (400, "InvalidSignatureException"),
+    "signature_expired": (400, "InvalidSignatureException"),
 }
 _RAISED = {
     "refused": raised.EndpointConnectionError,

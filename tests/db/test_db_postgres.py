@@ -285,3 +285,47 @@ def test_a_forked_child_leaves_the_connection_alone(postgres: Any) -> None:
     """It has one of its own, and its end says nothing on its parent's; without a singleton it ends that."""
     assert forked(postgres, "singleton").stdout == "True\n"
     assert "OperationalError" in forked(postgres, "plain").stderr
+
+
+def test_a_primary_that_became_read_only(postgres: Any, env: Environment) -> None:
+    """The check asks whether it takes writes; within an invocation the error brings another connection."""
+
+    def takes_writes(connection: Any) -> bool:
+        return bool(connection.execute("show transaction_read_only").fetchone()[0] == "off")
+
+    def set_read_only(how: str) -> None:
+        postgres.run(f"alter system set default_transaction_read_only = {how}")
+        postgres.run("select pg_reload_conf()")
+
+    @lambdakit.singleton(check=takes_writes, broken=psycopg.errors.ReadOnlySqlTransaction)
+    def database() -> Any:
+        return psycopg.connect(postgres.dsn("first"), autocommit=True)
+
+    def write() -> None:
+        database().execute("create temporary table t (n int)")
+        database().execute("drop table t")
+
+    def work() -> tuple[int, int]:
+        connection = database()
+        before = pid(connection)
+        set_read_only("on")
+        while takes_writes(connection):  # it reads its settings before its next command
+            pass
+        try:
+            connection.execute("create table t (n int)")
+        except psycopg.errors.ReadOnlySqlTransaction:
+            set_read_only("off")  # the name leads to another server by now
+            return before, pid(database())
+        raise AssertionError
+
+    try:
+        invoke(write)
+        before, after = invoke(work)
+        assert before != after
+        assert invoke(lambda: pid(database())) == after
+        set_read_only("on")
+        while takes_writes(invoke(database)) and pid(invoke(database)) == after:
+            pass
+        assert invoke(lambda: pid(database())) != after
+    finally:
+        set_read_only("off")

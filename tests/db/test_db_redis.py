@@ -120,3 +120,40 @@ def test_a_password_that_is_rotated_under_a_client(cut: bool, aws: Any, redis_se
         assert invoke(work) == before  # nobody has noticed, and nothing is wrong with the connection
         after = invoke(lambda: [lambdakit.get_secret(SECRET, force_fetch=True), work()][1])
     assert after != before
+
+
+def test_a_primary_that_became_a_replica(redis_server: Any) -> None:
+    """The check asks for what the function does; within an invocation READONLY brings another connection."""
+
+    def is_primary(client: redis.Redis) -> bool:
+        role: Any = client.role()
+        return bool(role[0] == "master")
+
+    cache = lambdakit.singleton(lambda: connect(redis_server), check=is_primary, broken=redis.ReadOnlyError)
+
+    def demote() -> None:
+        with connect(redis_server) as control:
+            control.replicaof("127.0.0.1", "1")
+
+    def promote() -> None:
+        with connect(redis_server) as control:
+            control.replicaof("NO", "ONE")
+
+    def work() -> tuple[Any, Any]:
+        before = cache()
+        demote()
+        try:
+            before.set("a", "1")
+        except redis.ReadOnlyError:
+            promote()  # the name leads to another server by now
+            return before, cache()
+        raise AssertionError
+
+    before, after = invoke(work)
+    assert before is not after
+    assert invoke(lambda: cache().set("a", "1"))
+    assert invoke(cache) is after
+    demote()
+    assert after.ping()  # which is all that a check of this kind finds out
+    assert invoke(cache) is not after
+    promote()

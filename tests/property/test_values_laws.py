@@ -445,7 +445,7 @@ def test_a_secret_of_64_kb_is_fine() -> None:
     backend = MemoryBackend(secrets={str(number): value for number in range(100)})
     with lambdakit.use_environment(env_with(backend)):
         for _ in range(2):
-            assert lambdakit.get_secrets(backend.secrets) == backend.secrets
+            assert lambdakit.get_secrets([*backend.secrets]) == backend.secrets
         assert len(backend.calls) == 5
         assert lambdakit.stats()["entries"] == 100
 
@@ -517,7 +517,7 @@ def test_what_was_fetched_together_is_refreshed_together() -> None:
     backend = MemoryBackend(parameters={f"/{number}": "v" for number in range(10)})
     with lambdakit.use_environment(env_with(backend, clock=clock)):
         for _ in range(301):
-            lambdakit.get_parameters(backend.parameters)
+            lambdakit.get_parameters([*backend.parameters])
             clock.tick(1)
     assert backend.calls == [("parameters", ", ".join(backend.parameters))] * 2
 

@@ -204,6 +204,14 @@ lambdakit.get_secrets(5)  # type: ignore[arg-type]  # pyright: ignore[reportArgu
 lambdakit.get_secrets(["a"], on_error="ignore")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 lambdakit.get_secrets(["a"], 60)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue] - keyword-only
 
+assert_type(lambdakit.get_secrets(["a"], force_fetch=True, on_error="return", transform="auto"), dict[str, Any])
+assert_type(lambdakit.get_parameters_by_path("/a", force_fetch=True, on_error="return"), dict[str, Any])
+
+assert_type(lambdakit.set_secret("a", {"b": 1}, version_stages=["AWSCURRENT"], region="r"), str | None)
+assert_type(lambdakit.set_secret("a", b"b"), str | None)
+assert_type(lambdakit.set_parameter("/a", "b", parameter_type="String", overwrite=True, kms_key_id="k"), int)
+lambdakit.set_parameter("/a", b"b")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType] - text only
+
 assert_type(lambdakit.get_app_config("app", "prod", "flags"), Any)
 assert_type(lambdakit.get_app_config("app", "prod", "flags", field="beta", ttl=60, force_fetch=True), Any)
 assert_type(lambdakit.get_app_config("app", "prod", "flags", transform="json", stale_ttl=0, region="r"), Any)

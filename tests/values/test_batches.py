@@ -12,6 +12,7 @@ from moto.secretsmanager.models import secretsmanager_backends
 from moto.ssm.models import ssm_backends
 
 import lambdakit
+from answering import Answering, aws_json
 from fault_proxy import FaultProxy
 from lambdakit import (
     AccessDeniedError,
@@ -257,7 +258,7 @@ def test_a_path_is_listed_page_by_page(wire: Wire) -> None:
     assert wire.calls() == [("GetParametersByPath", 1)] * 12  # an empty one, ten of 10, one of 1
     assert lambdakit.get_parameters_by_path("/p/", recursive=True) == PARAMETERS
     assert lambdakit.get_parameter("/p/100") == PARAMETERS["/p/100"]
-    assert lambdakit.get_parameters(PARAMETERS) == PARAMETERS
+    assert lambdakit.get_parameters([*PARAMETERS]) == PARAMETERS
     assert wire.calls() == []
     assert lambdakit.get_parameters_by_path("/p/000") == {}
     assert lambdakit.get_parameters_by_path("/", recursive=False) == {}
@@ -354,8 +355,8 @@ def test_wrong_names_are_refused_before_any_call(
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ({"on_error": "ignore"}, "on_error='ignore': give 'raise' or 'omit'"),
-        ({"on_error": None}, "on_error=None: give 'raise' or 'omit'"),
+        ({"on_error": "ignore"}, "on_error='ignore': give 'raise', 'omit' or 'return'"),
+        ({"on_error": None}, "on_error=None: give 'raise', 'omit' or 'return'"),
         ({"transform": "yaml"}, "transform='yaml': give 'json'"),
         ({"ttl": -1}, "ttl=-1: give a number of seconds"),
         ({"stale_ttl": "5"}, "stale_ttl='5': give a number of seconds"),
@@ -436,7 +437,7 @@ def test_a_batch_error_tells_names_and_kinds_only(memory: Environment, backend: 
     """Message, repr and traceback have no value in them, and the message is short for many names."""
     backend.secrets = {"ok": "planted", **{f"bad{number}": error(ThrottledError) for number in range(7)}}
     with pytest.raises(BatchError) as caught:
-        lambdakit.get_secrets(backend.secrets)
+        lambdakit.get_secrets([*backend.secrets])
     message = str(caught.value)
     assert message.startswith("7 of 8 values could not be fetched: 'bad0' (ThrottledError), ")
     assert "and 2 more" in message
@@ -702,3 +703,251 @@ def test_the_fewest_calls_are_few() -> None:
     """The law above, checked against arithmetic."""
     for count in COUNTS:
         assert len(fewest(count, "batch", "single", 10)) == math.ceil(count / 10)
+
+
+# What a server has not, what spoils a call, what is fetched in any case.
+
+
+class Missing(MemoryBackend):
+    """Has no batch calls, or says so in this way."""
+
+    def __init__(self, how: Any) -> None:
+        super().__init__(secrets={"a": "1", "b": "2"}, parameters={"/a": "1", "/b": "2"})
+        self.how = how
+
+    def get_secrets(self, names: Sequence[str], *, region: str | None) -> Any:
+        self.calls.append(("secrets", ", ".join(names)))
+        if self.how is not None:
+            raise self.how
+
+    def get_parameters(self, names: Sequence[str], *, region: str | None, decrypt: bool) -> Any:
+        return self.get_secrets(names, region=region)
+
+
+def refusal(kind: type[FetchError], code: str | None, status: int) -> FetchError:
+    return kind("planted", service="s", operation="o", name="n", code=code, status=status)
+
+
+@pytest.mark.parametrize(
+    "how",
+    [
+        None,  # a backend of one's own that derives from the protocol, and has inherited it
+        refusal(ServiceError, "InternalFailure", 501),
+        refusal(ServiceError, "501", 501),
+        refusal(FetchError, "UnknownOperationException", 400),
+        refusal(FetchError, "InvalidAction", 400),
+        refusal(FetchError, None, 404),
+        refusal(FetchError, "404", 404),
+        refusal(FetchError, None, 405),
+    ],
+)
+def test_a_batch_call_that_is_not_there_is_done_without(how: Any) -> None:
+    """One by one, from then on without asking for it again; single calls are as good."""
+    backend = Missing(how)
+    with lambdakit.use_environment(Environment(backend=backend)):
+        for _ in range(2):
+            assert lambdakit.get_secrets(["a", "b"], ttl=0) == {"a": "1", "b": "2"}
+            assert lambdakit.get_parameters(["/a", "/b"], ttl=0) == {"/a": "1", "/b": "2"}
+    kinds = [kind for kind, _ in backend.calls]
+    assert (kinds.count("secrets"), kinds.count("secret"), kinds.count("parameter")) == (2, 4, 4)
+
+
+def test_a_backend_may_have_no_batch_calls_at_all() -> None:
+    """Nothing of its class says that it has."""
+
+    class Single:
+        name = "single"
+
+        def get_secret(self, name: str, **_: Any) -> tuple[str, None]:
+            return name.upper(), None
+
+    single: Any = Single()
+    with lambdakit.use_environment(Environment(backend=single)):
+        assert lambdakit.get_secrets(["a", "b"]) == {"a": "A", "b": "B"}
+
+
+@pytest.mark.parametrize("how", [refusal(ServiceError, None, 500), refusal(ServiceError, "InternalFailure", 503)])
+def test_a_server_that_fails_has_the_call(how: Any) -> None:
+    """To ask for each name then would make it worse."""
+    backend = Missing(how)
+    with lambdakit.use_environment(Environment(backend=backend)), pytest.raises(BatchError) as caught:
+        lambdakit.get_secrets(["a", "b"])
+    assert set(caught.value.errors) == {"a", "b"}
+    assert len(backend.calls) == 1
+
+
+@pytest.mark.parametrize("backend", ["direct", "sdk"])
+@pytest.mark.parametrize(
+    "answer",
+    [
+        aws_json(501, {"__type": "InternalFailure", "message": "not implemented"}),
+        aws_json(400, {"__type": "UnknownOperationException"}),
+        aws_json(404, b"Not yet implemented"),
+    ],
+)
+def test_a_service_without_the_batch_call(backend: str, answer: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As emulators are: by their own answers."""
+    with Answering(answer, aws_json(200, {"Name": "x", "ARN": "x", "SecretString": "v", "VersionId": "1"})) as server:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", server.url)
+        env = Environment(backend=backend)
+        with lambdakit.use_environment(env):
+            assert lambdakit.get_secrets(["a", "b"]) == {"a": "v", "b": "v"}
+        env.close()
+        assert server.requests == 3
+
+
+class OneKey(MemoryBackend):
+    """One parameter may not be decrypted, which spoils every call that asks for it."""
+
+    def __init__(self, failure: FetchError, *, path: bool = True) -> None:
+        super().__init__(parameters={f"/p/{name}": name for name in "abcd"} | {"/p/z.json": "{}"})
+        self.failure, self.path = failure, path
+
+    def get_parameters_by_path(self, path: str, *, region: Any, recursive: bool, decrypt: bool) -> Any:
+        self.calls.append(("path", f"{path} {decrypt}"))
+        if decrypt or not self.path:
+            raise self.failure
+        return {name: (f"encrypted {value}", "1") for name, value in self.parameters.items()}
+
+    def get_parameters(self, names: Sequence[str], *, region: Any, decrypt: bool) -> Any:
+        self.calls.append(("parameters", ", ".join(names)))
+        if decrypt and "/p/b" in names:
+            raise self.failure
+        return super().get_parameters(names, region=region, decrypt=decrypt)
+
+    def get_parameter(self, name: str, *, region: Any, decrypt: bool) -> Any:
+        if decrypt and name == "/p/b":
+            self.calls.append(("parameter", name))
+            raise self.failure
+        return super().get_parameter(name, region=region, decrypt=decrypt)
+
+
+KEYS = [
+    refusal(AccessDeniedError, "AccessDeniedException", 400),
+    refusal(FetchError, "InvalidKeyId", 400),
+    refusal(FetchError, "KMSInvalidStateException", 400),
+]
+
+
+@pytest.mark.parametrize("failure", KEYS)
+def test_a_path_with_one_parameter_that_may_not_be_decrypted(failure: FetchError) -> None:
+    """The others are there, in order; this one is an error by name, and is asked for again each time, alone."""
+    backend = OneKey(failure)
+    with lambdakit.use_environment(Environment(backend=backend)):
+        with pytest.raises(BatchError) as caught:
+            lambdakit.get_parameters_by_path("/p")
+        assert caught.value.errors == {"/p/b": failure}
+        assert list(caught.value.values) == ["/p/a", "/p/c", "/p/d", "/p/z.json"]
+        backend.calls.clear()
+        found = lambdakit.get_parameters_by_path("/p", on_error="return", transform="auto")
+        assert list(found.items()) == [
+            ("/p/a", "a"),
+            ("/p/b", failure),
+            ("/p/c", "c"),
+            ("/p/d", "d"),
+            ("/p/z.json", {}),
+        ]
+        assert backend.calls == [("parameter", "/p/b")]
+        assert lambdakit.get_parameter("/p/a") == "a"
+        assert lambdakit.get_parameters_by_path("/p", decrypt=False)["/p/b"] == "encrypted b"
+
+
+def test_a_path_that_is_denied_itself() -> None:
+    """The first error, after a look whether it is the path's."""
+    backend = OneKey(KEYS[0], path=False)
+    with lambdakit.use_environment(Environment(backend=backend)):
+        for decrypt in (True, False):
+            with pytest.raises(AccessDeniedError):
+                lambdakit.get_parameters_by_path("/p", decrypt=decrypt)
+    assert [name for _, name in backend.calls] == ["/p True", "/p False", "/p False"]
+
+
+def test_a_path_that_fails_otherwise_is_asked_for_once() -> None:
+    """Throttled, not known, or of credentials that are wrong for all of it."""
+    for failure in (error(ThrottledError), error(NotFoundError), error(AccessDeniedError, "ExpiredTokenException")):
+        backend = OneKey(failure)
+        with lambdakit.use_environment(Environment(backend=backend)), pytest.raises(type(failure)):
+            lambdakit.get_parameters_by_path("/p")
+        assert len(backend.calls) == 1
+
+
+def test_a_path_that_is_preloaded_with_such_a_parameter(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The others are in memory, transformed."""
+    backend, made = OneKey(KEYS[0]), list[str]()
+
+    def transform(text: str) -> str:
+        made.append(text)
+        return text
+
+    env = Environment(backend=backend)
+    with lambdakit.use_environment(env):
+        env.preload(lambdakit.parameters("/p", transform=transform))
+        assert made == ["a", "c", "d", "{}"]
+        backend.calls.clear()
+        lambdakit.get_parameters_by_path("/p", transform=transform, on_error="omit")
+    assert (made, backend.calls) == (["a", "c", "d", "{}"], [("parameter", "/p/b")])
+
+
+@pytest.mark.parametrize("get", [lambdakit.get_secrets, lambdakit.get_parameters])
+@pytest.mark.parametrize("names", [{"/a": {"ttl": 5}}, {}, {"/a": None}])
+def test_a_dictionary_is_no_list_of_names(get: Get, names: Any) -> None:
+    """Its values would be options to another library: they are not lost without a word. Its keys are names."""
+    with pytest.raises(ConfigurationError, match="names: give a list of names, not a dictionary"):
+        get(names)
+    with lambdakit.use_environment(Environment(backend=MemoryBackend(secrets={"/a": "1"}, parameters={"/a": "1"}))):
+        assert get(dict.fromkeys(["/a"]).keys()) == {"/a": "1"}
+
+
+@pytest.mark.parametrize(
+    "get",
+    [
+        lambda **options: lambdakit.get_secrets(["/a", "/b"], **options),
+        lambda **options: lambdakit.get_parameters(["/a", "/b"], **options),
+        lambda **options: lambdakit.get_parameters_by_path("/", **options),
+    ],
+)
+def test_force_fetch_fetches_in_any_case(get: Get) -> None:
+    """From the service itself, and raises in any case: nothing stale is served. What it brings is kept."""
+
+    class Cached(MemoryBackend):
+        name = "cached"
+        origin = MemoryBackend()
+
+    service = MemoryBackend(secrets={"/a": "1", "/b": "2"}, parameters={"/a": "1", "/b": "2"})
+    cached = Cached(secrets={"/a": "old", "/b": "old"}, parameters={"/a": "old", "/b": "old"})
+    Cached.origin = service
+    with lambdakit.use_environment(Environment(backend=cached, clock=ManualClock())):
+        assert get() == {"/a": "old", "/b": "old"}
+        assert get(force_fetch=True) == {"/a": "1", "/b": "2"}
+        assert get() == {"/a": "1", "/b": "2"}
+        assert len(cached.calls) == len(service.calls) == 1
+        failure = error(ServiceError)
+        service.secrets["/a"] = service.parameters["/a"] = failure
+        with pytest.raises((BatchError, ServiceError)):
+            get(force_fetch=True)
+        assert get() == {"/a": "1", "/b": "2"}
+        with pytest.raises(ConfigurationError, match="force_fetch=1: give True or False"):
+            get(force_fetch=1)
+
+
+def test_what_preload_could_not_fetch_is_fetched_where_it_is_forced() -> None:
+    """The error that was kept is not raised."""
+    backend = MemoryBackend(secrets={"a": error(NotFoundError)}, parameters={})
+    env = Environment(backend=backend)
+    with lambdakit.use_environment(env):
+        env.preload(lambdakit.secret("a"), lambdakit.secret("b"))
+        backend.secrets.update(a="1", b="2")
+        assert lambdakit.get_secrets(["a", "b"], force_fetch=True) == {"a": "1", "b": "2"}
+
+
+def test_errors_in_the_place_of_values() -> None:
+    """In the order of the names; nothing is raised for them, and wrong arguments are errors still."""
+    missing = error(NotFoundError)
+    backend = MemoryBackend(secrets={"a": "1", "b": missing, "c": "{"}, parameters={"/a": "1"})
+    with lambdakit.use_environment(Environment(backend=backend)):
+        found = lambdakit.get_secrets(["c", "b", "a"], transform="json", on_error="return")
+        assert list(found) == ["c", "b", "a"]
+        assert (type(found["c"]), found["b"], found["a"]) == (ValueFormatError, missing, 1)
+        assert lambdakit.get_parameters(["/a"], on_error="return") == {"/a": "1"}
+        with pytest.raises(ConfigurationError, match="on_error='ignore': give 'raise', 'omit' or 'return'"):
+            lambdakit.get_secrets(["a"], on_error="ignore")  # type: ignore[arg-type]

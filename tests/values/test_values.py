@@ -252,7 +252,7 @@ BAD = [
     ({"name": "x", "region": 5}, "region: .*int"),
     ({"name": "x", "region": ["eu"]}, "region: .*list"),
     ({"name": "x", "force_fetch": "yes"}, "force_fetch='yes'"),
-    ({"name": "x", "transform": "yaml"}, "transform='yaml'.*'json', 'binary', a callable or None"),
+    ({"name": "x", "transform": "yaml"}, "transform='yaml'.*'json', 'binary', 'auto', a callable or None"),
     ({"name": "x", "transform": ["json"]}, "transform="),
     ({"name": "x", "field": 5}, "field=5"),
 ]
@@ -438,3 +438,78 @@ def test_what_is_no_encrypted_text(
     with pytest.raises(ValueFormatError, match=r"'CIPHER'.*base64") as caught:
         lambdakit.decrypt_env("CIPHER")
     assert held not in str(caught.value)
+
+
+@pytest.mark.parametrize("read", ["secret", "field", "parameter", "configuration"])
+def test_base64_may_have_line_breaks(read: str, backend: MemoryBackend) -> None:
+    """As its command writes it; what is no base64 without them is an error still."""
+    raw = bytes(range(256))
+    for text in (base64.encodebytes(raw).decode(), base64.encodebytes(raw).decode().replace("\n", "\r\n "), "!\n", 5):
+        backend.secrets["x"] = backend.parameters["/x"] = backend.app_configs["a/e/p"] = str(text)
+        backend.secrets["doc"] = json.dumps({"x": text})
+        lambdakit.clear()
+        getters: dict[str, Any] = {
+            "secret": lambda: lambdakit.get_secret("x", transform="binary"),
+            "field": lambda: lambdakit.get_secret("doc", field="x", transform="binary"),
+            "parameter": lambda: lambdakit.get_parameter("/x", transform="binary"),
+            "configuration": lambda: lambdakit.get_app_config("a", "e", "p", transform="binary", ttl=0),
+        }
+        if isinstance(text, str) and len(text) > 2:
+            assert getters[read]() == raw
+        else:
+            with pytest.raises(ValueFormatError, match="is not base64"):
+                getters[read]()
+        if read == "configuration":
+            return  # one poll in a minute
+
+
+def test_a_byte_order_mark_before_json_is_none_of_it(backend: MemoryBackend) -> None:
+    """Some editors write it, in text and in bytes; as text it is told as it is stored."""
+    backend.secrets["x"], backend.secrets["bytes"] = '\ufeff{"a": 1}', b'\xef\xbb\xbf{"a": 1}'
+    backend.parameters["/x"] = '\ufeff{"a": 1}'
+    assert lambdakit.get_secret("x", field="a") == lambdakit.get_parameter("/x", field="a") == 1
+    assert lambdakit.get_secret("bytes", transform="json") == lambdakit.get_secret("x", transform="json") == {"a": 1}
+    assert lambdakit.get_secret("x") == '\ufeff{"a": 1}'
+
+
+AUTO = [
+    ("prod/db.json", {"a": 1}),
+    ("/flags.json", {"a": 1}),
+    ("/flags.json:3", {"a": 1}),
+    ("arn:aws:ssm:eu-west-1:123456789012:parameter/flags.json:3", {"a": 1}),
+    ("arn:aws:secretsmanager:eu-west-1:123456789012:secret:prod/db.json-AbCdEf", {"a": 1}),
+    ("arn:aws:secretsmanager:eu-west-1:123456789012:secret:prod/db.json", {"a": 1}),
+    ("key.binary", b"raw"),
+    ("plain", "text"),
+    ("json", "text"),
+    ("a.json/b", "text"),
+    ("prod/db.JSON", "text"),
+]
+
+
+@pytest.mark.parametrize(("name", "value"), AUTO)
+def test_the_end_of_the_name_may_tell_the_transform(name: str, value: Any, backend: MemoryBackend) -> None:
+    """Of secrets, parameters, batches and paths; a field is of JSON in any case."""
+    stored = {bytes: base64.b64encode(b"raw").decode(), dict: '{"a": 1}', str: "text"}[type(value)]
+    backend.secrets[name] = backend.parameters[name] = stored
+    assert lambdakit.get_secret(name, transform="auto") == value
+    assert lambdakit.get_parameter(name, transform="auto") == value
+    assert lambdakit.get_secrets([name, "plain"], transform="auto")[name] == value
+    if name.startswith("/"):
+        assert lambdakit.get_parameters_by_path("/", transform="auto")[name] == value
+
+
+def test_auto_with_a_field(backend: MemoryBackend) -> None:
+    """Adds nothing but what ``.binary`` says."""
+    backend.secrets["a"] = backend.secrets["a.json"] = backend.secrets["a.binary"] = '{"f": "cmF3"}'
+    got = [lambdakit.get_secret(name, field="f", transform="auto") for name in ("a", "a.json", "a.binary")]
+    assert got == ["cmF3", "cmF3", b"raw"]
+
+
+def test_an_encrypted_variable_may_have_line_breaks(backend: MemoryBackend, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A backend gets the ciphertext without them."""
+    text = base64.encodebytes(bytes(range(200))).decode()
+    backend.ciphertexts[text] = "hidden"
+    monkeypatch.setenv("DB_PASSWORD", text)
+    assert lambdakit.decrypt_env("DB_PASSWORD") == "hidden"
+    assert backend.calls == [("ciphertext", "".join(text.split()))]

@@ -13,6 +13,7 @@ from __future__ import annotations
 import json
 import threading
 
+from .._diagnostics import warn
 from ..exceptions import ConfigurationError, DeadlineExceededError, NetworkError, ServiceError
 from .credentials import CredentialProvider
 from .endpoints import endpoint, split_url
@@ -107,9 +108,9 @@ class Operation:
         """A request as it is sent."""
         return self.path, [], {**self.headers}, json.dumps(request, default=base64).encode()
 
-    def read(self, response: Response) -> dict[str, Any]:
-        """The members of a successful response."""
-        return document(response.body)
+    def read(self, response: Response) -> dict[str, Any] | None:
+        """The members of a successful response; None if it is not a document of members."""
+        return _object(response.body)
 
 
 class RestOperation(Operation):
@@ -189,7 +190,7 @@ class Answer:
         """
         try:
             return reader(self.members)
-        except (AttributeError, LookupError, TypeError, ValueError):
+        except (AttributeError, LookupError, OverflowError, TypeError, ValueError):
             # The answer may hold the value in a form that is not understood: nothing of it goes into the error.
             failure = self.malformed_response()
         raise failure
@@ -222,6 +223,7 @@ class Aws:
         "_quotas",
         "_region",
         "_signer",
+        "_skew_s",
         "_transport",
     )
 
@@ -238,6 +240,7 @@ class Aws:
         )
         self._credentials = CredentialProvider(self._environ, clock=clock, fetch=self._get)
         self._quotas: dict[tuple[str, str], RetryQuota] = {}
+        self._skew_s = 0.0  # by which this machine's clock is late, as far as a service has said so
 
     @classmethod
     def of(cls, env: Environment) -> Aws:
@@ -280,6 +283,7 @@ class Aws:
         context: dict[str, Any] = {"service": service, "operation": operation.name, "name": name, "region": region}
         written = operation.write(request)
         attempts = self._attempts(operation, where.region)
+        corrected = False
         while True:
             try:
                 response = self._send(where, operation, written)
@@ -291,12 +295,16 @@ class Aws:
             else:
                 if response.status < _REDIRECT:
                     attempts.succeeded()
-                    request_id = response.headers.get("x-amzn-requestid")
-                    return Answer(
-                        operation.read(response), context | {"status": response.status, "request_id": request_id}
-                    )
+                    context |= {"status": response.status, "request_id": response.headers.get("x-amzn-requestid")}
+                    members = operation.read(response)
+                    if members is None:
+                        raise Answer({}, context).malformed_response()
+                    return Answer(members, context)
                 body = document(response.body)
                 code = _code(body, response)
+                if not corrected and self._correct_clock(code, response):
+                    corrected = True  # nothing was done: the signature was refused
+                    continue
                 retry_after = response.headers.get(RETRY_AFTER)
                 delay_s = attempts.failed(
                     code=code, status=response.status, retry_after=retry_after, left_s=self._budget()
@@ -304,6 +312,21 @@ class Aws:
                 if delay_s is None:
                     raise _refusal(code, {} if operation.redact else body, response, context)
             self._clock.sleep(delay_s)
+
+    def _correct_clock(self, code: str | None, response: Response) -> bool:
+        """Whether the service refused the time of a signature, and its answer says what time it is.
+
+        A container that slept on a laptop is minutes late for a while. botocore fails then; other SDKs of AWS do this.
+        """
+        from .._errors import clock_skew_s  # 0.5 ms, only on the way to an error
+
+        skew_s = clock_skew_s(code, response.headers.get("date"), self._clock.now()[0] + self._skew_s)
+        if skew_s is None:
+            return False
+        self._skew_s = skew_s = skew_s + self._skew_s
+        message = "the clock of this machine is %.0f s %s: requests are signed with the service's time"
+        warn(message, abs(skew_s), "late" if skew_s > 0 else "early")
+        return True
 
     def _attempts(self, operation: Operation, region: str) -> Attempts:
         service = operation.service
@@ -335,7 +358,7 @@ class Aws:
             body=body,
             region=where.region,
             service=operation.signed_as,
-            now_s=wall_s,
+            now_s=wall_s + self._skew_s,
         )
         target = f"{path}?{query_string(query)}" if query else path
         return self._transport.exchange(
@@ -362,6 +385,7 @@ class Aws:
         self._transport.close()
         self._credentials.forget()
         self._signer.forget()
+        self._skew_s = 0.0
 
     def close_idle(self, now: Instant) -> float | None:
         """See `Transport.close_idle`."""
@@ -483,11 +507,15 @@ def backoff_s(
 
 def document(body: bytes) -> dict[str, Any]:
     """The JSON object that `body` is; an empty one if it is none."""
+    return _object(body) or {}
+
+
+def _object(body: bytes) -> dict[str, Any] | None:
     try:
         parsed = json.loads(body)
     except (ValueError, RecursionError):
-        return {}
-    return parsed if isinstance(parsed, dict) else {}
+        return None
+    return parsed if isinstance(parsed, dict) else None
 
 
 def base64(value: bytes) -> str:

@@ -25,6 +25,7 @@ _KEYS = "AccessKeyId, SecretAccessKey, Token, Expiration"
 
 _OK, _TOO_MANY, _FAILED = 200, 429, 500
 _MAX_BYTE = 255
+_LOOPBACK_6, _LOOPBACK_4_IN_6 = b"\0" * 15 + b"\1", b"\0" * 10 + b"\xff\xff\x7f"
 
 
 class Request:
@@ -57,7 +58,7 @@ def request(environ: Mapping[str, str]) -> Request:
         scheme, host, _, _ = split_url(url)
     except ValueError as error:
         raise denied(variable, f"it is not the URL of an endpoint: {error}") from error
-    if scheme != "https" and host not in _HOSTS and not is_loopback(host):
+    if scheme != "https" and not is_container_host(host):
         problem = f"without https {host} is not asked, only a loopback address or {', '.join(_HOSTS)}"
         raise denied(variable, problem)
     headers = {"Accept": "application/json"}
@@ -81,7 +82,7 @@ def ask(where: Request, fetch: Fetch, timeout_s: float) -> object:
         kind = ThrottledError if status == _TOO_MANY else ServiceError if status >= _FAILED else AccessDeniedError
         raise _failed(kind, where.variable, f"its endpoint answered with status {status}", status=status)
     try:
-        return json.loads(body.decode("utf-8", "replace"))
+        return json.loads(body.decode("utf-8-sig", "replace"))
     except ValueError:
         pass  # not chained: that exception holds the document
     raise denied(where.variable, "the answer of its endpoint is not JSON")
@@ -108,16 +109,49 @@ def from_answer(where: Request, answer: object) -> Credentials:
     raise denied(where.variable, "the answer of its endpoint has a field of the wrong form")
 
 
+def is_container_host(host: str) -> bool:
+    """Whether credentials may be asked for there without TLS."""
+    return host in _HOSTS or is_loopback(host)
+
+
 def is_loopback(host: str) -> bool:
-    """Whether `host` is an address in 127.0.0.0/8 or ::1, as ``ipaddress`` has it, whose import would cost 0.8 ms."""
+    """Whether `host` is an address in 127.0.0.0/8 or ::1, however it is spelt.
+
+    As ``ipaddress`` has it, whose import would cost 0.8 ms.
+    """
     parts = host.split(".")
     if len(parts) == 4 and parts[0] == "127":  # noqa: PLR2004 - the four numbers of an IPv4 address
         return all(part.isdigit() and part == str(int(part)) and int(part) <= _MAX_BYTE for part in parts)
-    return host == "::1"
+    if ":" not in host:
+        return False
+    import socket  # loaded by whoever connects
+
+    address = socket.inet_pton(socket.AF_INET6, host)  # `split_url` has made sure that it is one
+    return address == _LOOPBACK_6 or address.startswith(_LOOPBACK_4_IN_6)
 
 
 def epoch_s(text: str) -> float | None:
-    """Seconds since the epoch of an ISO 8601 time with its zone, fractions dropped; None if `text` is anything else."""
+    """Seconds since the epoch of a time with its zone, fractions dropped; None if `text` is anything else.
+
+    ISO 8601 as AWS writes it; any other spelling by the parser that botocore has, where it is installed.
+    """
+    seconds = _iso_epoch_s(text)
+    return _other_epoch_s(text) if seconds is None else seconds
+
+
+def _other_epoch_s(text: str) -> float | None:
+    try:
+        from dateutil.parser import parse  # 10 ms, and rare: no service of AWS writes so
+    except ImportError:
+        return None
+    try:
+        when = parse(text)
+        return None if when.tzinfo is None else when.replace(microsecond=0).timestamp()
+    except (OverflowError, TypeError, ValueError):
+        return None
+
+
+def _iso_epoch_s(text: str) -> float | None:
     fields = (text[0:4], text[5:7], text[8:10], text[11:13], text[14:16], text[17:19])
     digits = "".join(fields)
     offset_s = _offset_s(text[19:])

@@ -170,9 +170,12 @@ class CredentialProvider:
                     raise DeadlineExceededError(message) from error
             else:
                 cached = _Cached(from_answer(where, answer), now)
-                if not cached.usable(now):
+                if cached.usable(now):
+                    return cached
+                # A proxy that was frozen with the environment answers from its memory first, and asks meanwhile.
+                attempts -= 1
+                if not attempts or (end_s is not None and end_s - self._clock.now()[1] <= _PAUSE_S):
                     raise denied(where.variable, "its endpoint sent credentials that have expired")
-                return cached
             self._clock.sleep(_PAUSE_S)
 
 

@@ -36,7 +36,7 @@ _PIECE = 64 * 1024  # bytes per receive
 _KEEPALIVE_S = (("TCP_KEEPIDLE", 20), ("TCP_KEEPALIVE", 20), ("TCP_KEEPINTVL", 5), ("TCP_KEEPCNT", 3))
 
 AMAZON_ROOTS = os.path.join(os.path.dirname(__file__), "amazon_roots.pem")  # noqa: PTH118, PTH120 - pathlib is an import
-_BUNDLE, _FILE, _DIR = "AWS_CA_BUNDLE", "SSL_CERT_FILE", "SSL_CERT_DIR"
+_BUNDLES, _FILE, _DIR = ("AWS_CA_BUNDLE", "REQUESTS_CA_BUNDLE"), "SSL_CERT_FILE", "SSL_CERT_DIR"
 
 # X509_V_ERR_...: the chain ends, or begins, at a certificate that no store here issued. Whatever else is wrong with a
 # certificate (expired, another host's) is wrong with every store.
@@ -366,8 +366,9 @@ class Trust:
     """The TLS contexts of an environment, built when first needed. Thread-safe.
 
     Args:
-        environ: read when the first context is built; the default is this process's. ``AWS_CA_BUNDLE`` (a file) wins,
-            then ``SSL_CERT_FILE`` with ``SSL_CERT_DIR``; an empty one counts as not set.
+        environ: read when the first context is built; the default is this process's. ``AWS_CA_BUNDLE`` wins, then
+            ``REQUESTS_CA_BUNDLE``, as botocore has it, then ``SSL_CERT_FILE`` with ``SSL_CERT_DIR``; an empty one
+            counts as not set.
         roots: the file tried first where none of these is set. For tests: there is no setting for it.
     """
 
@@ -416,9 +417,11 @@ class Trust:
 
 
 def _named(environ: Mapping[str, str]) -> ssl.SSLContext | None:
-    bundle = environ.get(_BUNDLE)
-    if bundle:
-        return _load(_BUNDLE, bundle, cafile=bundle)
+    for variable in _BUNDLES:
+        if bundle := environ.get(variable):
+            if os.path.isdir(bundle):  # noqa: PTH112 - pathlib is an import
+                return _load(variable, bundle, cafile=None, capath=bundle)
+            return _load(variable, bundle, cafile=bundle)
     file, directories = environ.get(_FILE) or None, environ.get(_DIR) or None
     if directories is not None and not any(os.path.isdir(path) for path in directories.split(os.pathsep)):  # noqa: PTH112 - pathlib is an import
         raise _unreadable(_DIR, directories)  # OpenSSL would not say so

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from .._diagnostics import find_in_type, log_exceptions
+from ..exceptions import ConfigurationError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -61,6 +62,19 @@ class Backends:
         from .direct import AutoBackend, DirectBackend
 
         return parts[DirectBackend] if self._chosen == "direct" else parts[AutoBackend]
+
+    def writer(self, method: str) -> Any:
+        """What values are written with: an object that was chosen, if it has this method, else the services' calls.
+
+        Raises:
+            ConfigurationError: an object was chosen that has not. It is not the services then that answer.
+        """
+        chosen = self._chosen
+        if isinstance(chosen, str):
+            return self.operations
+        if find_in_type(type(chosen), method) is None:
+            raise ConfigurationError(f"backend: {type(chosen).__name__} has no {method}; nothing is written")
+        return chosen
 
     def warm_imports(self) -> None:
         """Import in INIT what a first fetch needs."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from .._aws import Answer, document
 from .._aws.signing import query_string
 from .._aws.transport import ConnectError, ExchangeError, Transport, Trust, build_request
+from .._clock import age_s
 from .._errors import error_class, service_error
 from ..exceptions import DeadlineExceededError, FetchError, NetworkError
 from .direct import AutoBackend
@@ -25,13 +26,15 @@ if TYPE_CHECKING:
 
 _PORT = 2773
 _CONNECT_S = 1.0  # to this machine: it is there at once, or not at all
+_PAUSE_S = 30.0  # between two connections that are waited for in vain: it may have had no share of the CPU
 _OK, _BAD_REQUEST = 200, 400
 
 
 class ExtensionBackend:
     """Asks the extension in an invocation; falls back to another backend while it is not ready or where it is not.
 
-    That it is absent is learnt only in an invocation (in INIT it may not have begun to listen) and then remembered.
+    That it is absent is learnt only in an invocation (in INIT it may not have begun to listen), from a connection that
+    is refused, and then remembered; one that is not made in time says nothing, and is tried again after a while.
     It knows values of Secrets Manager and SSM in the function's own region, one at a time. A batch is asked for one by
     one: it answers from its cache, on this machine. Everything else goes to the other backend. Thread-safe.
 
@@ -43,7 +46,17 @@ class ExtensionBackend:
         fallback: the backend to fall back to.
     """
 
-    __slots__ = ("_absent", "_budget", "_clock", "_environ", "_fallback", "_invoking", "_region", "_transport")
+    __slots__ = (
+        "_absent",
+        "_budget",
+        "_clock",
+        "_environ",
+        "_fallback",
+        "_invoking",
+        "_region",
+        "_transport",
+        "_unanswered",
+    )
 
     def __init__(
         self,
@@ -62,6 +75,7 @@ class ExtensionBackend:
         self._fallback = fallback
         self._transport = Transport(clock=clock, trust=Trust(environ=self._environ), max_idle_s=settings.max_idle_s)
         self._absent = False
+        self._unanswered: Instant | None = None  # when it last did not let itself be connected to in time
 
     @classmethod
     def of(cls, env: Environment) -> ExtensionBackend:
@@ -140,6 +154,7 @@ class ExtensionBackend:
         """Close the connections, and look for the extension anew."""
         self._transport.close()
         self._absent = False
+        self._unanswered = None
 
     def close_idle(self, now: Instant) -> float | None:
         """See `Transport.close_idle`."""
@@ -171,6 +186,9 @@ class ExtensionBackend:
         """A successful answer, or None if the other backend has to be asked."""
         if self._absent or region not in {None, self._region} or not self._invoking():
             return None
+        now = self._clock.now()
+        if self._unanswered is not None and age_s(self._unanswered, now) < _PAUSE_S:
+            return None
         left_s = self._budget()
         what = f"{context['service']} {context['operation']} of {context['name']!r}"
         # Under SnapStart there is no session token, and the agent takes the container's instead.
@@ -182,11 +200,16 @@ class ExtensionBackend:
                 ("http", "localhost", port),
                 build_request("GET", target, headers),
                 connect_timeout_s=_CONNECT_S,
-                deadline=None if left_s is None else self._clock.now()[1] + left_s,
+                deadline=None if left_s is None else now[1] + left_s,
                 resend=True,
             )
-        except ConnectError:
-            self._absent = True
+        except ConnectError as error:
+            if isinstance(error.__cause__, ConnectionRefusedError):
+                self._absent = True
+            elif left_s is not None and (self._budget() or 0.0) <= 0.0:  # it had no time to answer
+                raise DeadlineExceededError(f"{what}: the invocation has too little time left for a request") from error
+            else:
+                self._unanswered = now
             return None
         except ExchangeError as error:
             if left_s is not None and (self._budget() or 0.0) <= 0.0:

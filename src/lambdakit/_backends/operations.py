@@ -21,6 +21,8 @@ _INVOKED = (200, 202)  # waited for, taken
 _MAX_PAGE = 10  # of GetParametersByPath: the service allows no more, and has no less by default
 _LAMBDA_LIMIT_S = 900.0  # no function runs longer
 _MAX_SHOWN = 200  # characters of all the names in one message
+_REFERENCE = "/aws/reference/secretsmanager/"  # and the name of a secret: a parameter that is the secret
+_LONGEST_POLL_S = 86_400.0  # the service says so itself: a token is good for a day
 _SUFFIX = len("-") + 6  # what Secrets Manager adds to a name in an ARN, and users may leave out
 
 
@@ -184,8 +186,8 @@ class Operations:
 
 def secret_value(members: dict[str, Any]) -> Secret:
     """Value and version of a GetSecretValue answer, or of one entry of a batch."""
-    text = members.get("SecretString")
-    return (blob(members["SecretBinary"]) if text is None else text), members.get("VersionId")
+    text, version = members.get("SecretString"), members.get("VersionId")
+    return blob(members["SecretBinary"]) if text is None else _text(text), None if version is None else _text(version)
 
 
 def parameter(members: dict[str, Any]) -> Parameter:
@@ -195,7 +197,29 @@ def parameter(members: dict[str, Any]) -> Parameter:
 
 def parameter_value(entry: dict[str, Any]) -> Parameter:
     """Value and version of one parameter."""
-    return entry["Value"], str(entry["Version"])
+    return _text(entry["Value"]), _parameter_version(entry)
+
+
+def _parameter_version(entry: dict[str, Any]) -> str | None:
+    """The number of a parameter's version; of a reference to a secret, which has none, the secret's.
+
+    https://docs.aws.amazon.com/systems-manager/latest/userguide/integration-ps-secretsmanager.html
+    """
+    if _text(entry.get("Name") or "").startswith(_REFERENCE):
+        try:
+            source = json.loads(entry["SourceResult"])
+            return _text(source.get("versionId") or source.get("VersionId"))
+        except (AttributeError, LookupError, TypeError, ValueError, RecursionError):
+            return None  # its number is always 0: nothing tells whether it has changed
+    version = entry.get("Version")
+    return None if version is None else str(int(version))
+
+
+def _text(value: Any) -> str:
+    """`value`, if it is text: nothing else is what the service stores."""
+    if not isinstance(value, str):
+        raise TypeError  # without the value
+    return value
 
 
 def plaintext(members: dict[str, Any]) -> bytes:
@@ -205,16 +229,19 @@ def plaintext(members: dict[str, Any]) -> bytes:
 
 def first_token(members: dict[str, Any]) -> str:
     """The token of a StartConfigurationSession answer."""
-    return str(members["InitialConfigurationToken"])
+    return _text(members["InitialConfigurationToken"])
 
 
 def configuration(members: dict[str, Any]) -> Configuration:
     """Body, version label, next token and seconds until the next poll of a GetLatestConfiguration answer."""
+    interval_s = float(members["NextPollIntervalInSeconds"])
+    if not 0.0 <= interval_s <= _LONGEST_POLL_S:
+        raise ValueError(interval_s)
     return (
         members["Configuration"],
         members.get("VersionLabel") or None,
-        str(members["NextPollConfigurationToken"]),
-        float(members["NextPollIntervalInSeconds"]),
+        _text(members["NextPollConfigurationToken"]),
+        interval_s,
     )
 
 
@@ -228,7 +255,9 @@ def invoked(members: dict[str, Any]) -> str | None:
 def item(members: dict[str, Any]) -> str | None:
     """The JSON of the item of a GetItem answer, or None if there is none."""
     found = members.get("Item")
-    return None if found is None else json.dumps(dict(found), default=base64)
+    if not (found is None or isinstance(found, dict)):
+        raise TypeError  # without the item
+    return None if found is None else json.dumps(found, default=base64)
 
 
 def blob(value: str | bytes) -> bytes:
@@ -250,7 +279,7 @@ def pages(fetch: Callable[[dict[str, str]], Answer]) -> Iterator[Answer]:
     while True:
         answer = fetch({} if last is None else {"NextToken": last})
         yield answer
-        following = answer.read(lambda members: members.get("NextToken"))
+        following = answer.read(lambda members: _text(members.get("NextToken") or ""))
         if not following:
             return
         if following == last:
@@ -270,7 +299,8 @@ def secrets(answers: Iterable[Answer], names: Sequence[str]) -> dict[str, Secret
             exact[entry["Name"]] = exact[entry["ARN"]] = value
             partial[entry["ARN"][:-_SUFFIX]] = value
         for entry in members.get("Errors") or ():
-            errors.update(dict.fromkeys(_identities(entry["SecretId"]), (answer, entry)))
+            code = _text(entry.get("ErrorCode") or "") or None
+            errors.update(dict.fromkeys(_identities(_text(entry["SecretId"])), (answer, entry | {"ErrorCode": code})))
 
     for answer in answers:
         answer.read(sort)
@@ -324,7 +354,7 @@ def _parameters_by_identity(members: dict[str, Any]) -> dict[str, Parameter]:
     chosen: dict[str, Parameter] = {}
     newest: dict[str, int] = {}
     for entry in members["Parameters"]:
-        value, version = parameter_value(entry), int(entry["Version"])
+        value, version = parameter_value(entry), int(entry.get("Version") or 0)
         for identity in (entry["Name"], entry.get("ARN") or entry["Name"]):
             versions[f"{identity}:{version}"] = value
             key = f"{identity}{entry.get('Selector') or ''}"
@@ -336,4 +366,4 @@ def _parameters_by_identity(members: dict[str, Any]) -> dict[str, Parameter]:
 
 def parameters_by_name(members: dict[str, Any]) -> dict[str, Parameter]:
     """One page of GetParametersByPath, by full name."""
-    return {entry["Name"]: parameter_value(entry) for entry in members["Parameters"]}
+    return {_text(entry["Name"]): parameter_value(entry) for entry in members["Parameters"]}

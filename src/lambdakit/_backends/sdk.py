@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from .._aws import Answer
-from .._clients import Clients
+from .._clients import Clients, CredentialsError
 from .._errors import REDACTED_CODES, service_error
-from ..exceptions import AccessDeniedError, FetchError, NetworkError
+from ..exceptions import AccessDeniedError, FetchError, LambdakitError, NetworkError
 from .operations import Operations
 
 TYPE_CHECKING = False
@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
     from .._aws import Operation
     from .._environment import Environment
+
+_NO_MEMBERS = range(2, 9)  # bytes of a document without members: two braces, with blanks perhaps
 
 
 class SdkBackend(Operations):
@@ -40,10 +42,23 @@ class SdkBackend(Operations):
         """Import in INIT what the first client needs."""
         self._clients.warm_imports()
 
+    def _client(self, operation: Operation, name: str, region: str | None) -> Any:
+        try:
+            return self._clients.client(operation.service, region, None, None)
+        except CredentialsError as error:
+            raise AccessDeniedError(
+                f"{operation.service} {operation.name} of {name!r}: {str(error).partition(': ')[2]}",
+                service=operation.service,
+                operation=operation.name,
+                name=name,
+                region=region,
+            ) from error.__cause__
+
     def _call(self, operation: Operation, name: str, region: str | None, request: dict[str, Any]) -> Answer:
-        client = self._clients.client(operation.service, region, None, None)
+        client = self._client(operation, name, region)
         import botocore  # loaded with the client already
         import botocore.exceptions
+        import botocore.parsers
 
         context: dict[str, Any] = {
             "service": operation.service,
@@ -73,16 +88,14 @@ class SdkBackend(Operations):
                 "Check the network, the endpoint and, in a VPC, the route to it.",
                 **context,
             ) from (None if redact else error)
-        except (
-            botocore.exceptions.NoCredentialsError,
-            botocore.exceptions.PartialCredentialsError,
-            botocore.exceptions.CredentialRetrievalError,
-        ) as error:
-            raise AccessDeniedError(
-                f"{what}: no usable credentials ({type(error).__name__}). "
-                "Give the function a role, or set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY.",
-                **context,
-            ) from error
+        except AccessDeniedError as error:  # of `_resolve_credentials`
+            raise AccessDeniedError(f"{what}: {str(error).partition(': ')[2]}", **context) from error.__cause__
+        except LambdakitError:
+            raise
+        except (AttributeError, LookupError, RecursionError, TypeError, botocore.parsers.ResponseParserError):
+            # What its parsers raise for JSON that is no document of members; they may quote it.
+            malformed = Answer({}, context).malformed_response()
+            raise malformed from None
         except botocore.exceptions.BotoCoreError as error:
             raise FetchError(
                 f"{what}: the SDK did not send it or could not read the answer ({type(error).__name__}). "
@@ -90,4 +103,9 @@ class SdkBackend(Operations):
                 **context,
             ) from (None if redact else error)
         http = answer["ResponseMetadata"]
-        return Answer(answer, context | {"status": http.get("HTTPStatusCode"), "request_id": http.get("RequestId")})
+        told = Answer(answer, context | {"status": http.get("HTTPStatusCode"), "request_id": http.get("RequestId")})
+        # To botocore an empty body, or a page of HTML, is an answer without members: of an item, that there is none.
+        length = (http.get("HTTPHeaders") or {}).get("content-length", "")
+        if len(answer) == 1 and length.isdecimal() and int(length) not in _NO_MEMBERS:
+            raise told.malformed_response()
+        return told

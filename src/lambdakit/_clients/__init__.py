@@ -9,7 +9,7 @@ from weakref import WeakKeyDictionary, WeakSet, ref
 from .._clock import age_s
 from .._diagnostics import did_you_mean, optional_text, text, warn
 from .._environment import part
-from ..exceptions import ConfigurationError, DeadlineExceededError, MissingDependencyError
+from ..exceptions import ConfigurationError, DeadlineExceededError, LambdakitError, MissingDependencyError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -27,6 +27,8 @@ _ATTEMPTS = 3
 _LAMBDA_LIMIT_S = 900.0  # no function runs longer
 # Read time-outs of operations that wait on purpose: long polls.
 _LONG_READ_S = {"sqs": 25.0, "stepfunctions": 70.0}
+# What botocore raises for an argument that is wrong; anything else is about what it was configured with.
+_OF_ARGUMENTS = frozenset(("DataNotFoundError", "InvalidRegionError", "ValueError"))
 # A time-out of one of these would run the callee once more: the time that remains, and one attempt.
 _CALLEES = frozenset(("bedrock-runtime", "lambda", "sagemaker-runtime"))
 
@@ -50,7 +52,10 @@ def client(service: str, *, region: str | None = None, endpoint_url: str | None 
     not bounded.
 
     Raises:
-        ConfigurationError: an unknown service, an unknown region, no region, or an argument of the wrong kind.
+        ConfigurationError: an unknown service, an unknown region, no region, or an argument of the wrong kind; or the
+            SDK's configuration on this machine is wrong, such as a profile that is not there or a misspelt retry mode:
+            the message says what to do. What is only found out by a request, such as an SSO login that has expired,
+            is raised there, as an `AccessDeniedError` that is botocore's exception too; `prime` finds it before.
         MissingDependencyError: botocore (or, for ``"s3"``, boto3) is not installed.
 
     Thread-safe, as the client itself is. At most 32 clients are kept. Since 0.1.
@@ -64,6 +69,13 @@ def resource(service: str, *, region: str | None = None, endpoint_url: str | Non
     Arguments, defaults and errors are those of `client`. Since 0.1.
     """
     return part(Clients).resource(service, region, endpoint_url, config)
+
+
+class CredentialsError(ConfigurationError):
+    """The SDK found no usable credentials when a client was made; to who fetches a value it is an `AccessDeniedError`.
+
+    For lambdakit's own use: users catch the `ConfigurationError` that it is.
+    """
 
 
 def warm_imports(env: Environment) -> None:
@@ -166,33 +178,38 @@ class Clients:
             import botocore.session
             from botocore.config import Config
 
-            if self._session is None:
-                self._session = botocore.session.Session()
-            factory = self._factory(service, resource=resource)
         except ImportError as error:
-            raise MissingDependencyError(
-                "SDK clients need boto3, which is not installed: install lambdakit[sdk] (on Lambda the runtime has it)"
-            ) from error
+            raise _missing() from error
         if config is not None and not isinstance(config, Config):
             raise ConfigurationError(f"config: give a botocore.config.Config, not {type(config).__name__}")
-        self._check_region(region, endpoint_url)
         options = Config(**self._defaults(service))
         try:
-            made = factory(
+            if self._session is None:
+                self._session = botocore.session.Session()
+            self._check_region(region, endpoint_url)
+            made = self._factory(service, resource=resource)(
                 service,
                 region_name=region,
                 endpoint_url=endpoint_url,
                 config=options if config is None else options.merge(config),
             )
+        except ImportError as error:
+            raise _missing() from error
         except botocore.exceptions.NoRegionError as error:
             raise ConfigurationError(
                 f"region: none was given for {service!r} and AWS_REGION is not set: give region=, or set AWS_REGION"
             ) from error
-        except (botocore.exceptions.DataNotFoundError, ValueError) as error:
-            raise self._explain(service, endpoint_url, error) from error
+        except (botocore.exceptions.BotoCoreError, OSError, ValueError) as error:
+            if isinstance(error, LambdakitError):
+                raise
+            failure = self._explain(service, endpoint_url, error)
+            if type(error).__name__ == "JSONDecodeError":  # it holds what a process has printed, which may be a key
+                raise failure from None
+            raise failure from error
         client = made.meta.client if resource else made
         bound = partial(self._bound_request, ref(client))
         client.meta.events.register("request-created", bound, unique_id="lambdakit-deadline")
+        client.meta.events.register("before-sign", _resolve_credentials, unique_id="lambdakit-credentials")
         self._made.add(client)
         return made
 
@@ -245,7 +262,16 @@ class Clients:
             )
 
     def _explain(self, service: str, endpoint_url: str | None, error: Exception) -> ConfigurationError:
-        known = self._session.get_available_services()
+        from .problems import explain, is_of_credentials  # only on the way to an error
+
+        session = self._session
+        if not self._made:
+            self._session = self._boto3_session = None  # it has read the files that the user is going to correct
+        if is_of_credentials(error):
+            return CredentialsError(f"service={service!r}: no usable credentials {explain(error)}")
+        if _OF_ARGUMENTS.isdisjoint(kind.__name__ for kind in type(error).__mro__):
+            return ConfigurationError(f"service={service!r}: the SDK is configured wrongly {explain(error)}")
+        known = session.get_available_services()
         if service not in known:
             return ConfigurationError(
                 f"service={service!r}: not one of the {len(known)} services of this botocore."
@@ -336,6 +362,38 @@ class Clients:
     def __repr__(self) -> str:
         """The services that have a client."""
         return f"<Clients {' '.join(sorted({str(key[0]) for key in self._clients})) or 'none'}>"
+
+
+def _resolve_credentials(*, request_signer: Any, signature_version: Any, operation_name: str, **_: Any) -> None:
+    """Before each signature, which does the same: an error of it is lambdakit's too, and says what to do."""
+    if "v4" not in str(signature_version):  # not signed, or by a token
+        return
+    try:
+        if (credentials := getattr(request_signer, "_credentials", ...)) is not ...:
+            _frozen_credentials(credentials)
+    except Exception as error:
+        from .problems import as_access_denied, is_of_credentials  # only on the way to an error
+
+        if isinstance(error, LambdakitError) or not is_of_credentials(error):
+            raise
+        service = str(getattr(request_signer, "signing_name", None))
+        denied = as_access_denied(error, service=service, operation=operation_name)
+        cause = None if type(error).__name__ == "JSONDecodeError" else error  # it holds what a process has printed
+        raise denied from cause
+
+
+def _frozen_credentials(credentials: Any) -> None:
+    if credentials is None:
+        from botocore.exceptions import NoCredentialsError  # loaded with the client already
+
+        raise NoCredentialsError
+    credentials.get_frozen_credentials()
+
+
+def _missing() -> MissingDependencyError:
+    return MissingDependencyError(
+        "SDK clients need boto3, which is not installed: install lambdakit[sdk] (on Lambda the runtime has it)"
+    )
 
 
 def _checked(service: Any, region: Any, endpoint_url: Any) -> None:

@@ -76,13 +76,21 @@ def _load_credentials(client: Any) -> None:
             f"({type(error).__name__}). Check the network.",
             **context,
         ) from error
-    except (botocore.exceptions.BotoCoreError, botocore.exceptions.ClientError, RuntimeError, ValueError) as error:
-        # The last two are botocore's own: credentials expired by the time they come, a container that is none.
+    except (
+        botocore.exceptions.BotoCoreError,
+        botocore.exceptions.ClientError,
+        OSError,
+        RuntimeError,
+        ValueError,
+    ) as error:
+        # The last three are botocore's own: a process or a file that is not there, credentials expired by the time
+        # they come, a container that is none.
+        from .problems import explain  # only on the way to an error
+
+        quoted = type(error).__name__ == "JSONDecodeError"  # it holds what a process has printed
         raise AccessDeniedError(
-            f"prime of {context['service']}: no usable credentials ({type(error).__name__}). "
-            "Give the function a role, or set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY.",
-            **context,
-        ) from error
+            f"prime of {context['service']}: no usable credentials {explain(error)}", **context
+        ) from (None if quoted else error)
 
 
 def _endpoint(client: Any) -> str:

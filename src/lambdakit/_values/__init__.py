@@ -49,6 +49,8 @@ SECRET, PARAMETER, PATH, VARIABLE = "secret", "parameter", "path", "variable"
 _FOREVER = float("inf")  # an environment variable does not change under a running environment
 _STARTUP_JITTER_S = 0.05  # forty processes at once are what Parameter Store takes in a second
 _SCALARS = (str, int, float, bool, type(None))
+_BOM = "\ufeff"  # what some editors begin a file with
+_ARN_SUFFIX = len("-") + 6  # what Secrets Manager adds to a name in an ARN
 
 if TYPE_CHECKING:
 
@@ -85,12 +87,13 @@ def get_secret(
     """A secret of AWS Secrets Manager, from memory while it is fresh.
 
     Args:
-        name: the secret's name or ARN.
+        name: the secret's name or ARN; an ARN is asked for in its own region.
         field: take this entry of the secret, which has to be a JSON object.
         transform: None: the text as it is stored (bytes for a binary secret). ``"json"``: parsed, a new object for each
-            call. ``"binary"``: decoded from base64. A callable: what it returns for the stored value; it runs once per
-            stored version, so its result is shared by all callers. With `field`, all of these are applied to the entry,
-            and ``"json"`` adds nothing.
+            call. ``"binary"``: decoded from base64, in which line breaks do not count. ``"auto"``: what the end of the
+            name says, ``.json`` or ``.binary``; as it is stored otherwise. A callable: what it returns for the stored
+            value; it runs once per stored version, so its result is shared by all callers. With `field`, all of these
+            are applied to the entry, and ``"json"`` adds nothing.
         ttl: how old, in seconds, the value may be for this call. Default: 300, or ``LAMBDAKIT_TTL``. 0 fetches always,
             but shares a fetch that is under way. Time in which the environment was frozen counts. Up to a tenth less,
             another share for each stored value, so that environments born together do not fetch together.
@@ -99,7 +102,7 @@ def get_secret(
             ``LAMBDAKIT_STALE_TTL``. 0: never.
         version_id: that version; default: what `version_stage` says.
         version_stage: default: ``AWSCURRENT``.
-        region: default: as in `client`.
+        region: default: that of an ARN, else as in `client`. Not another than that of an ARN.
         force_fetch: fetch now, from the service itself, never share a fetch that began before this call, and raise if
             it fails.
 
@@ -135,7 +138,7 @@ def get_secret(
                 entry.used_s = now_s
                 return entry.value
     values = part(Values)
-    key = (SECRET, name, values.region if region is None else region, version_id, version_stage)
+    key = (SECRET, name, values.region if region is None else region_of(name, region), version_id, version_stage)
     return values.read(key, field, transform, ttl, stale_ttl, forced=force_fetch)
 
 
@@ -183,7 +186,7 @@ def get_parameter(
         ttl: as in `get_secret`.
         stale_ttl: as in `get_secret`.
         decrypt: True decrypts a SecureString, and changes nothing for others; False returns it encrypted.
-        region: default: as in `client`.
+        region: as in `get_secret`.
         force_fetch: as in `get_secret`.
 
     Returns:
@@ -195,7 +198,7 @@ def get_parameter(
     Thread-safe, as `get_secret` is. Since 0.1.
     """
     values = part(Values)
-    key = (PARAMETER, name, values.region if region is None else region, decrypt)
+    key = (PARAMETER, name, values.region if region is None else region_of(name, region), decrypt)
     return values.read(key, field, transform, ttl, stale_ttl, forced=force_fetch)
 
 
@@ -203,7 +206,8 @@ def decrypt_env(name: str, *, context: dict[str, str] | None = None) -> str:
     """The plaintext of an environment variable that is encrypted with KMS, decrypted once per environment.
 
     Args:
-        name: of the variable; it holds the ciphertext in base64, as Lambda's console and ``aws kms encrypt`` write it.
+        name: of the variable; it holds the ciphertext in base64, as Lambda's console and ``aws kms encrypt`` write it,
+            with line breaks or without.
         context: the encryption context. None: ``{"LambdaFunctionName": <this function>}``, as the console's encryption
             helpers have it; ``{}`` for a variable that was encrypted without one.
 
@@ -314,16 +318,17 @@ class Values:
 
     def _name_of_usual_secret(self, key: Key) -> str | None:
         kind, name, region, *rest = key
-        usual = kind == SECRET and region == self.region and rest == [None, None] and type(self._env.clock) is Clock
-        return name if usual else None
+        plain = kind == SECRET and rest == [None, None] and type(self._env.clock) is Clock
+        return name if plain and (region == self.region or arn_region(name) is not None) else None
 
     def secret_key(self, name: Any, *, version_id: Any = None, version_stage: Any = None, region: Any = None) -> Key:
         """The key of a secret, its arguments checked."""
-        return _checked_key((SECRET, name, self.region if region is None else region, version_id, version_stage))
+        region = self.region if region is None else region_of(name, region)
+        return _checked_key((SECRET, name, region, version_id, version_stage))
 
     def parameter_key(self, name: Any, *, decrypt: Any = True, region: Any = None) -> Key:
         """The key of a parameter, its arguments checked."""
-        return _checked_key((PARAMETER, name, self.region if region is None else region, decrypt))
+        return _checked_key((PARAMETER, name, self.region if region is None else region_of(name, region), decrypt))
 
     def path_key(self, path: Any, *, recursive: Any = True, decrypt: Any = True, region: Any = None) -> Key:
         """The key of a path, its arguments checked: with or without a slash at the end it is the same."""
@@ -401,8 +406,10 @@ class Values:
             stale_ttl: the reader's; None for the default.
             forced: fetch in any case, and raise in any case.
         """
-        key, stale_ttl_s = _checked_key(key), self.stale_ttl_or_default_s(stale_ttl)
+        asked, key, stale_ttl_s = key, _checked_key(key), self.stale_ttl_or_default_s(stale_ttl)
         flag("force_fetch", forced)
+        if key != asked and not forced and (entry := self.cache.fresh(key, ttl_s)) is not None:
+            return entry
         if self.preload_errors and (error := self.pop_preload_error(key)) is not None and not forced:
             raise error
         return self.cache.fetch(
@@ -414,9 +421,13 @@ class Values:
         error = self.preload_errors.pop(key, None)
         return error if self.cache.latest(key) is None else None
 
+    def source(self, *, forced: bool) -> Backend:
+        """Where values come from; what is forced comes from the service itself."""
+        return self.backend.origin if forced else self.backend
+
     def fetch_one(self, key: Key, *, forced: bool = False) -> Entry:
-        """Ask the backend for one secret or parameter; what is forced comes from the service itself."""
-        backend = self.backend.origin if forced else self.backend
+        """Ask the backend for one secret or parameter."""
+        backend = self.source(forced=forced)
         kind, name, region, *rest = key
         if kind == SECRET:
             return Entry(*backend.get_secret(name, region=region, version_id=rest[0], version_stage=rest[1]))
@@ -450,6 +461,7 @@ class Values:
         import binascii  # a C module without imports of its own, unlike base64
 
         try:
+            ciphertext = "".join(ciphertext.split())
             binascii.a2b_base64(ciphertext, strict_mode=True)
             return Entry(self.backend.decrypt(name, ciphertext=ciphertext, context=context).decode())
         except (binascii.Error, UnicodeError):
@@ -501,7 +513,22 @@ def _checked_key(key: Key) -> Key:
         optional_text("version_stage", rest[1])
     else:
         flag("decrypt", rest[0])
-    return key
+    known = arn_region(name)
+    return key if known in (None, region) else (kind, name, known, *rest)
+
+
+def arn_region(name: str) -> str | None:
+    """The region that an ARN names; None for a name, and for an ARN without one."""
+    parts = name.split(":", 4) if name.startswith("arn:") else ()
+    return parts[3] or None if len(parts) > 4 else None  # noqa: PLR2004 - arn:aws:ssm:eu-west-1:...
+
+
+def region_of(name: Any, region: Any) -> Any:
+    """The region that was given, if `name` is no ARN of another one."""
+    known = arn_region(name) if isinstance(name, str) else None
+    if known in (None, region):
+        return region
+    raise ConfigurationError(f"region={region!r}: the ARN {name!r} is of {known}; leave out region=")
 
 
 def _is_below(name: str, path: str) -> bool:
@@ -514,8 +541,8 @@ def _is_text_to_text(value: Any) -> bool:
 
 def check_transform(transform: Any, field: Any) -> None:
     """Refuse a transform or a field that could not be applied to any value."""
-    if not (transform is None or callable(transform) or transform in ("json", "binary")):
-        raise ConfigurationError(f"transform={transform!r}: give 'json', 'binary', a callable or None")
+    if not (transform is None or callable(transform) or transform in ("json", "binary", "auto")):
+        raise ConfigurationError(f"transform={transform!r}: give 'json', 'binary', 'auto', a callable or None")
     if field is not None and not isinstance(field, str):
         raise ConfigurationError(f"field={field!r}: give the name of one entry of the JSON object, a string, or None")
 
@@ -538,10 +565,21 @@ def transformed(cache: Cache, key: Key, entry: Entry, transform: Any, field: str
     """
     if callable(transform):
         return cache.derive(entry, (field, transform), lambda: transform(_field(key, entry, field)))
+    if transform == "auto":
+        transform = _transform_by_name(key[1])
     if field is None:
+        if transform is None:
+            return entry.value
         return _json(key, entry.value) if transform == "json" else _binary(key, entry.value)
     value = _field(key, entry, field)
     return _binary(key, value, f"field {field!r} of ") if transform == "binary" else value
+
+
+def _transform_by_name(name: str) -> str | None:
+    """What ``"auto"`` stands for: the end of the name tells, without a version, a label, an ARN's six characters."""
+    parts = name.rpartition("/")[2].split(":")
+    ends = [*parts, *(part[:-_ARN_SUFFIX] for part in parts)] if name.startswith("arn:") else parts[:1]
+    return next((kind for kind in ("json", "binary") if any(end.endswith(f".{kind}") for end in ends)), None)
 
 
 def _field(key: Key, entry: Entry, field: str | None) -> Any:
@@ -568,7 +606,7 @@ def _field(key: Key, entry: Entry, field: str | None) -> Any:
 
 def _json(key: Key, value: Any) -> Any:
     try:
-        return json.loads(value)
+        return json.loads(value.removeprefix(_BOM) if isinstance(value, str) else value)
     except (ValueError, TypeError, RecursionError):
         # The cause would carry the text in its `doc`, and so would its traceback: it is cut off.
         error = ValueFormatError(f"{describe(key)} is not JSON; leave out transform= and field= to get it as it is")
@@ -581,7 +619,8 @@ def _binary(key: Key, value: Any, part: str = "") -> bytes:
     import binascii  # a C module without imports of its own, unlike base64
 
     try:
-        return binascii.a2b_base64(value, strict_mode=True)
-    except (ValueError, TypeError):
+        # As its command writes it: with a line break at the end, and after each 76 characters.
+        return binascii.a2b_base64("".join(value.split()), strict_mode=True)
+    except (ValueError, TypeError, AttributeError):
         error = ValueFormatError(f"{part}{describe(key)} is not base64; leave out transform= to get it as it is")
     raise error

@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from functools import partial
 
 from .. import _parallel
 from .._cache import Entry
-from .._diagnostics import warn
+from .._diagnostics import find_in_type, flag, warn
 from .._environment import part
 from ..exceptions import AccessDeniedError, BatchError, ConfigurationError, FetchError
 from . import PARAMETER, SECRET, Values, check_transform, describe, transformed
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Iterable
     from typing import Any, Literal
 
     from .._environment import Environment
     from . import Key
 
-    OnError = Literal["raise", "omit"]
+    OnError = Literal["raise", "omit", "return"]
 
 # What one call takes: https://docs.aws.amazon.com/systems-manager/latest/APIReference/API_GetParameters.html and
 # https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_BatchGetSecretValue.html
@@ -38,23 +39,25 @@ def get_secrets(
     ttl: float | None = None,
     stale_ttl: float | None = None,
     region: str | None = None,
+    force_fetch: bool = False,
     on_error: OnError = "raise",
 ) -> dict[str, Any]:
     """Several secrets by name: those that are not fresh with BatchGetSecretValue, 20 at a time, all chunks at once.
 
     What it fetches is what `get_secret` finds, and the other way round. Needs the permission
-    ``secretsmanager:BatchGetSecretValue`` beside ``GetSecretValue``; where it is missing, which is remembered, secrets
-    are fetched one by one.
+    ``secretsmanager:BatchGetSecretValue`` beside ``GetSecretValue``; where it is missing, or the server has no such
+    call, which is remembered, secrets are fetched one by one.
 
     Args:
-        names: names or ARNs; a name given twice is one.
+        names: names or ARNs; a name given twice is one. ARNs may be of several regions.
         transform: for each, as in `get_secret`.
         ttl: as in `get_secret`.
         stale_ttl: as in `get_secret`.
-        region: default: as in `client`.
+        region: as in `get_secret`.
+        force_fetch: as in `get_secret`, for all names.
         on_error: what happens if a name is missing, denied, cannot be fetched, or cannot be transformed. ``"raise"``:
             one `BatchError`, which has the other values too. ``"omit"``: the name is left out, with one warning for
-            each.
+            each. ``"return"``: the exception stands in the place of the value, and nothing is raised.
 
     Returns:
         Name, as it was given, to value. Without names, an empty dict and no call.
@@ -67,7 +70,7 @@ def get_secrets(
     """
     batches = part(Batches)
     keys = {name: batches.values.secret_key(name, region=region) for name in _names(names)}
-    return batches.get(keys, transform=transform, ttl=ttl, stale_ttl=stale_ttl, on_error=on_error)
+    return batches.get(keys, transform=transform, ttl=ttl, stale_ttl=stale_ttl, forced=force_fetch, on_error=on_error)
 
 
 def get_parameters(
@@ -78,6 +81,7 @@ def get_parameters(
     stale_ttl: float | None = None,
     decrypt: bool = True,
     region: str | None = None,
+    force_fetch: bool = False,
     on_error: OnError = "raise",
 ) -> dict[str, Any]:
     """Several parameters by name: those that are not fresh with GetParameters, 10 at a time, all chunks at once.
@@ -90,7 +94,8 @@ def get_parameters(
         ttl: as in `get_secret`.
         stale_ttl: as in `get_secret`.
         decrypt: as in `get_parameter`.
-        region: default: as in `client`.
+        region: as in `get_secret`.
+        force_fetch: as in `get_secrets`.
         on_error: as in `get_secrets`.
 
     Returns:
@@ -103,7 +108,7 @@ def get_parameters(
     """
     batches = part(Batches)
     keys = {name: batches.values.parameter_key(name, decrypt=decrypt, region=region) for name in _names(names)}
-    return batches.get(keys, transform=transform, ttl=ttl, stale_ttl=stale_ttl, on_error=on_error)
+    return batches.get(keys, transform=transform, ttl=ttl, stale_ttl=stale_ttl, forced=force_fetch, on_error=on_error)
 
 
 def get_parameters_by_path(
@@ -115,11 +120,13 @@ def get_parameters_by_path(
     stale_ttl: float | None = None,
     decrypt: bool = True,
     region: str | None = None,
+    force_fetch: bool = False,
     on_error: OnError = "raise",
 ) -> dict[str, Any]:
     """All parameters below a path, every page of GetParametersByPath, which names there are being kept too.
 
-    `get_parameter` finds each of them in memory afterwards, unless the list fills the memory by itself.
+    `get_parameter` finds each of them in memory afterwards, unless the list fills the memory by itself. Where one
+    parameter may not be decrypted, which spoils the whole call, they are fetched by name, and `on_error` is about it.
 
     Args:
         path: begins with a slash, such as ``"/shop/prod"``.
@@ -129,7 +136,8 @@ def get_parameters_by_path(
         stale_ttl: as in `get_secret`.
         decrypt: as in `get_parameter`.
         region: default: as in `client`.
-        on_error: as in `get_secrets`, for values that cannot be transformed.
+        force_fetch: as in `get_secrets`, for the list and its values.
+        on_error: as in `get_secrets`, for values that cannot be decrypted or transformed.
 
     Returns:
         Full name to value, in the order in which the service lists them; empty where there are none.
@@ -142,7 +150,9 @@ def get_parameters_by_path(
     """
     batches = part(Batches)
     key = batches.values.path_key(path, recursive=recursive, decrypt=decrypt, region=region)
-    return batches.get_path(key, transform=transform, ttl=ttl, stale_ttl=stale_ttl, on_error=on_error)
+    return batches.get_path(
+        key, transform=transform, ttl=ttl, stale_ttl=stale_ttl, forced=force_fetch, on_error=on_error
+    )
 
 
 class Batches:
@@ -155,7 +165,7 @@ class Batches:
 
     def __init__(self, values: Values) -> None:
         self.values = values
-        self._refused: set[Key] = set()  # kinds and regions whose batch call is not allowed
+        self._refused: set[Key] = set()  # kinds and regions whose batch call is not allowed, or not there
         self._warned: set[Key] = set()
 
     @classmethod
@@ -164,71 +174,117 @@ class Batches:
         return cls(env._parts[Values])
 
     def get(
-        self, keys: dict[str, Key], *, transform: Any, ttl: float | None, stale_ttl: float | None, on_error: str
+        self,
+        keys: dict[str, Key],
+        *,
+        transform: Any,
+        ttl: float | None,
+        stale_ttl: float | None,
+        forced: bool,
+        on_error: str,
     ) -> dict[str, Any]:
         """What the getter of each name returns."""
-        _check(transform, on_error)
+        _check(transform, on_error, forced)
         values = self.values
         outcomes = self.fetch_each(
-            keys.values(), values.ttl_or_default_s(ttl), values.stale_ttl_or_default_s(stale_ttl)
+            keys.values(),
+            values.ttl_or_default_s(ttl),
+            values.stale_ttl_or_default_s(stale_ttl),
+            forced=forced,
         )
         return self._results(keys, {name: outcomes[key] for name, key in keys.items()}, transform, on_error)
 
     def get_path(
-        self, key: Key, *, transform: Any, ttl: float | None, stale_ttl: float | None, on_error: str
+        self,
+        key: Key,
+        *,
+        transform: Any,
+        ttl: float | None,
+        stale_ttl: float | None,
+        forced: bool,
+        on_error: str,
     ) -> dict[str, Any]:
         """All parameters below a path, by name."""
-        _check(transform, on_error)
+        _check(transform, on_error, forced)
         values, (_, _, region, _, decrypt) = self.values, key
-        listed = self.fetch_path(key, values.ttl_or_default_s(ttl), values.stale_ttl_or_default_s(stale_ttl))
+        times = values.ttl_or_default_s(ttl), values.stale_ttl_or_default_s(stale_ttl)
+        listed = self.fetch_path(key, *times, forced=forced)
         keys = {name: (PARAMETER, name, region, decrypt) for name, _ in listed.value}
+        by_name = self.fetch_by_name(key, listed, *times, forced=forced)
         outcomes: dict[str, Any] = {}
         for name, entry in listed.value:
             single = values.cache.latest(keys[name])  # it may have been fetched since
             newer = single is not None and single.stored[1] > listed.stored[1]  # by the clock that nobody sets
-            outcomes[name] = single if newer else entry
+            outcomes[name] = by_name[keys[name]] if entry is None else single if newer else entry
         return self._results(keys, outcomes, transform, on_error)
 
-    def fetch_path(self, key: Key, ttl_s: float, stale_ttl_s: float) -> Entry:
-        """The entry of a path: its value is name and entry of each parameter below it."""
+    def fetch_path(self, key: Key, ttl_s: float, stale_ttl_s: float, *, forced: bool = False) -> Entry:
+        """The entry of a path: its value is name and entry of each parameter below it.
+
+        None in place of the entries where one of them spoils the call: see `fetch_by_name`.
+        """
         values, cache = self.values, self.values.cache
-        entry = cache.fresh(key, ttl_s)
+        entry = None if forced else cache.fresh(key, ttl_s)
         if entry is None:
-            if (error := values.pop_preload_error(key)) is not None:
+            if (error := values.pop_preload_error(key)) is not None and not forced:
                 raise error
-            entry = cache.fetch(key, lambda: self._list(key), ttl_s=ttl_s, stale_ttl_s=stale_ttl_s)
+            entry = cache.fetch(
+                key, lambda: self._list(key, forced=forced), ttl_s=ttl_s, stale_ttl_s=stale_ttl_s, forced=forced
+            )
             self._store_each(key, entry)
         return entry
+
+    def fetch_by_name(
+        self, key: Key, listed: Entry, ttl_s: float, stale_ttl_s: float, *, forced: bool = False
+    ) -> dict[Key, Entry | Exception]:
+        """What `fetch_path` could not bring, by the keys of the parameters."""
+        absent = [(PARAMETER, name, key[2], key[4]) for name, entry in listed.value if entry is None]
+        return self.fetch_each(absent, ttl_s, stale_ttl_s, forced=forced)
 
     def _store_each(self, key: Key, listed: Entry) -> None:
         cache, settings = self.values.cache, self.values.settings
         if len(listed.value) >= settings.max_entries or 2 * listed.size > settings.max_bytes:
             return  # they would push out the list itself
         for name, single in listed.value:
-            single.stamp(listed.stored, listed.ttl_factor, settings.ttl_s)
-            cache.add((PARAMETER, name, key[2], key[4]), single, along=(key, listed))
+            if single is not None:
+                single.stamp(listed.stored, listed.ttl_factor, settings.ttl_s)
+                cache.add((PARAMETER, name, key[2], key[4]), single, along=(key, listed))
 
-    def _list(self, key: Key) -> Entry:
+    def _list(self, key: Key, *, forced: bool) -> Entry:
         _, path, region, recursive, decrypt = key
         self.values.startup_jitter()
-        found = self.values.backend.get_parameters_by_path(path, region=region, recursive=recursive, decrypt=decrypt)
+        backend = self.values.source(forced=forced)
+        names: Iterable[str] | None = None
+        try:
+            found = backend.get_parameters_by_path(path, region=region, recursive=recursive, decrypt=decrypt)
+        except FetchError as error:
+            if decrypt and _is_of_one_key(error):
+                with suppress(FetchError):  # the path itself is denied: the first error says so
+                    names = backend.get_parameters_by_path(path, region=region, recursive=recursive, decrypt=False)
+            if names is None:
+                raise
+            return Entry(tuple((name, None) for name in names))
         listed = Entry(tuple((name, Entry(*answer)) for name, answer in found.items()))
         listed.size += sum(entry.size for _, entry in listed.value)
         return listed
 
-    def fetch_each(self, keys: Iterable[Key], ttl_s: float, stale_ttl_s: float) -> dict[Key, Entry | Exception]:
+    def fetch_each(
+        self, keys: Iterable[Key], ttl_s: float, stale_ttl_s: float, *, forced: bool = False
+    ) -> dict[Key, Entry | Exception]:
         """An entry for each key, of secrets and of parameters, or the exception that is this key's."""
         values = self.values
         outcomes: dict[Key, Entry | Exception] = {}
         absent: list[Key] = []
         for key in keys:
-            outcome = values.cache.fresh(key, ttl_s) or values.pop_preload_error(key)
-            if outcome is None:
+            fresh = None if forced else values.cache.fresh(key, ttl_s)
+            outcome = fresh or values.pop_preload_error(key)
+            if outcome is None or forced:
                 absent.append(key)
             else:
                 outcomes[key] = outcome
         if absent:
-            outcomes.update(values.cache.fetch_each(absent, self._fetch, ttl_s=ttl_s, stale_ttl_s=stale_ttl_s))
+            work = partial(self._fetch, forced=forced)
+            outcomes.update(values.cache.fetch_each(absent, work, ttl_s=ttl_s, stale_ttl_s=stale_ttl_s, forced=forced))
         return outcomes
 
     def _results(
@@ -250,13 +306,15 @@ class Batches:
                 errors[name] = error
         if errors and on_error == "raise":
             raise BatchError(errors, results)
+        if on_error == "return":
+            return {name: results[name] if name in results else errors[name] for name in outcomes}
         for name, failure in errors.items():
             if keys[name] not in self._warned and len(self._warned) < _MAX_WARNED:
                 self._warned.add(keys[name])
                 warn("%s is left out (%s)", describe(keys[name]), type(failure).__name__)
         return results
 
-    def _fetch(self, keys: list[Key]) -> dict[Key, Entry | Exception]:
+    def _fetch(self, keys: list[Key], *, forced: bool) -> dict[Key, Entry | Exception]:
         """Chunks at the same time, each with as many names as one call takes."""
         groups: dict[Key, list[Key]] = {}
         for key in keys:
@@ -271,55 +329,73 @@ class Batches:
         if any(chunk[0][0] == PARAMETER for chunk in chunks):
             self.values.startup_jitter()
         outcomes: dict[Key, Entry | Exception] = {}
-        for chunk, outcome in zip(chunks, _parallel.run([self._task(chunk) for chunk in chunks]), strict=True):
+        tasks = [partial(self._chunk if len(chunk) > 1 else self._singles, chunk, forced=forced) for chunk in chunks]
+        for chunk, outcome in zip(chunks, _parallel.run(tasks), strict=True):
             outcomes.update(dict.fromkeys(chunk, outcome) if isinstance(outcome, Exception) else outcome)
         return outcomes
 
-    def _task(self, chunk: list[Key]) -> Callable[[], dict[Key, Entry | Exception]]:
-        return partial(self._chunk if len(chunk) > 1 else self._singles, chunk)
-
-    def _chunk(self, chunk: list[Key]) -> dict[Key, Entry | Exception]:
+    def _chunk(self, chunk: list[Key], *, forced: bool) -> dict[Key, Entry | Exception]:
         kind, _, region, *rest = chunk[0]
         names = [key[1] for key in chunk]
-        backend = self.values.backend
-        found: dict[str, Any]
+        backend = self.values.source(forced=forced)
+        options = {} if kind == SECRET else {"decrypt": rest[0]}
+        found: Any
         try:
-            if kind == SECRET:
-                found = dict(backend.get_secrets(names, region=region))
-            else:
-                found = dict(backend.get_parameters(names, region=region, decrypt=rest[0]))
+            # A user's backend need not have it: it is not there, or what it has inherited of the protocol.
+            batch = getattr(backend, "get_secrets" if kind == SECRET else "get_parameters", None)
+            found = None if batch is None else batch(names, region=region, **options)
         except FetchError as error:
+            from .._errors import is_not_implemented  # 0.5 ms, only on the way to an error
+
+            if is_not_implemented(error):
+                self._refused.add((kind, region))
+                return self._singles(chunk, forced=forced)
             denied = isinstance(error, AccessDeniedError)
             if error.retryable or (denied and error.code not in _PERMISSIONS):
                 raise
             # One name that is denied or malformed spoils the whole call, or the call itself is not allowed.
-            singles = self._singles(chunk)
+            singles = self._singles(chunk, forced=forced)
             one_is_denied = any(isinstance(outcome, AccessDeniedError) for outcome in singles.values())
             if denied and (kind == SECRET or not one_is_denied):  # of secrets one alone never spoils the call
                 self._refused.add((kind, region))
             return singles
+        if found is None:
+            self._refused.add((kind, region))
+            return self._singles(chunk, forced=forced)
         outcomes: dict[Key, Entry | Exception] = {}
         for key in chunk:
             answer = found.get(key[1])
             if answer is not None:
                 outcomes[key] = answer if isinstance(answer, Exception) else Entry(*answer)
-        return outcomes | self._singles([key for key in chunk if key not in outcomes])
+        return outcomes | self._singles([key for key in chunk if key not in outcomes], forced=forced)
 
-    def _singles(self, keys: list[Key]) -> dict[Key, Entry | Exception]:
-        tasks = [partial(self.values.fetch_one, key) for key in keys]
+    def _singles(self, keys: list[Key], *, forced: bool) -> dict[Key, Entry | Exception]:
+        tasks = [partial(self.values.fetch_one, key, forced=forced) for key in keys]
         return dict(zip(keys, _parallel.run(tasks), strict=True))
 
 
 def _names(names: Any) -> list[Any]:
     if isinstance(names, (str, bytes)):
         raise ConfigurationError(f"names={names[:40]!r}: give a list of names, not one text")
+    if find_in_type(type(names), "keys") is not None:  # its values would be options to other libraries, and lost here
+        raise ConfigurationError(
+            "names: give a list of names, not a dictionary; options go by keyword, for all of them"
+        )
     try:
         return list(dict.fromkeys(names))
     except TypeError:
         raise ConfigurationError(f"names: give a list of strings, not {type(names).__name__}") from None
 
 
-def _check(transform: Any, on_error: Any) -> None:
+def _check(transform: Any, on_error: Any, forced: Any) -> None:
     check_transform(transform, None)
-    if on_error not in ("raise", "omit"):
-        raise ConfigurationError(f"on_error={on_error!r}: give 'raise' or 'omit'")
+    flag("force_fetch", forced)
+    if on_error not in ("raise", "omit", "return"):
+        raise ConfigurationError(f"on_error={on_error!r}: give 'raise', 'omit' or 'return'")
+
+
+def _is_of_one_key(error: FetchError) -> bool:
+    """Whether a path may be listed, and what spoils the call is the key of one parameter."""
+    return str(error.code).startswith(("KMS", "InvalidKeyId")) or (
+        isinstance(error, AccessDeniedError) and error.code in _PERMISSIONS
+    )

@@ -6,7 +6,7 @@ from .._clock import least_age_s
 from .._diagnostics import flag, optional_text, seconds, text
 from .._environment import environment, part
 from ..exceptions import ConfigurationError
-from . import PATH, Declared, Values, check_transform
+from . import PATH, Declared, Values, check_transform, region_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -157,5 +157,7 @@ def _declared(
         flag(option, options.get(option, True))
     if kind == "path" and not text("path", name).startswith("/"):
         raise ConfigurationError(f"path={name!r}: give a path that begins with a slash, such as '/shop/prod'")
+    if region is not None:
+        region_of(name, region)
     common = {"field": field, "transform": transform, "ttl": ttl, "stale_ttl": stale_ttl, "region": region}
     return Declaration(kind, text("name", name), common | options)

@@ -8,8 +8,8 @@ from .._aws import base64
 from .._cache import Entry
 from .._diagnostics import flag, optional_text, text
 from .._environment import part
-from ..exceptions import ConfigurationError, ValueFormatError
-from . import Values, check_transform
+from ..exceptions import ConfigurationError, ServiceError, ValueFormatError
+from . import Values, arn_region, check_transform, region_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -19,6 +19,18 @@ if TYPE_CHECKING:
     from .._environment import Environment
 
 ITEM = "item"
+_CONTENTS: dict[str, type[Any]] = {  # of DynamoDB's JSON: what an attribute of each type holds there
+    "S": str,
+    "N": str,
+    "B": str,
+    "BOOL": bool,
+    "NULL": bool,
+    "M": dict,
+    "L": list,
+    "SS": list,
+    "NS": list,
+    "BS": list,
+}
 
 
 def get_item(
@@ -45,7 +57,7 @@ def get_item(
         ttl: as in `get_secret`.
         stale_ttl: as in `get_secret`.
         consistent: True for a strongly consistent read.
-        region: default: as in `client`.
+        region: as in `get_secret`.
         force_fetch: as in `get_secret`.
 
     Returns:
@@ -60,10 +72,12 @@ def get_item(
     """
     values = part(Values)
     attributes = _key(key)
-    region = optional_text("region", region) or values.region
+    text("table", table)
+    region = optional_text("region", region)
+    region = arn_region(table) or values.region if region is None else region_of(table, region)
     known = (
         ITEM,
-        text("table", table),  # all that is ever told of it: what its key holds may be anybody's name
+        table,  # all that is ever told of it: what its key holds may be anybody's name
         region,
         flag("consistent", consistent),
         json.dumps(attributes, sort_keys=True),
@@ -73,7 +87,16 @@ def get_item(
     check_transform(transform, field)
 
     def fetch() -> Entry:
-        return Entry(values.backend.get_item(table, attributes, region=region, consistent=consistent))
+        entry = Entry(values.backend.get_item(table, attributes, region=region, consistent=consistent))
+        if not _is_item(entry.value):
+            raise ServiceError(
+                f"dynamodb GetItem of {table!r}: the answer is not an item. Is there a proxy, or a wrong endpoint?",
+                service="dynamodb",
+                operation="GetItem",
+                name=table,
+                region=region,
+            )
+        return entry
 
     entry = values.cache.read(
         known,
@@ -90,6 +113,25 @@ def get_item(
 def warm_imports(env: Environment) -> None:  # noqa: ARG001 - what every feature is given
     """What a first item needs beside the call: for INIT, see `_warm_imports`."""
     __import__("decimal")
+
+
+def _is_item(text: str) -> bool:
+    """Whether it can be read, as each reader will."""
+    try:
+        item = json.loads(text)
+        return all(map(_is_attribute, item.values())) and from_wire({"M": item}) is not None
+    except (ArithmeticError, AttributeError, RecursionError, TypeError, ValueError):
+        return False
+
+
+def _is_attribute(value: Any) -> bool:
+    ((kind, content),) = value.items()
+    if kind not in _CONTENTS or not isinstance(content, _CONTENTS[kind]):
+        return False
+    if kind in {"SS", "NS", "BS"}:
+        return all(isinstance(part, str) for part in content)
+    parts = content.values() if kind == "M" else content if kind == "L" else ()
+    return all(map(_is_attribute, parts))
 
 
 def _parsed(entry: Entry, field: str | None, table: str) -> Any:

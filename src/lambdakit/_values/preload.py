@@ -6,6 +6,7 @@ from contextlib import suppress
 from functools import partial
 
 from .. import _parallel
+from .._cache import Entry
 from .._diagnostics import ASYNC_GENERATOR, PLAIN, close_coroutine, function_name, kind_of_function, warn
 from .._environment import PRELOAD_S
 from .._process import process_age_s
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-    from .._cache import Entry
     from .._clock import Instant
     from .._environment import Environment, Invocation
     from . import Key
@@ -163,13 +163,16 @@ class Preload:
         values = self._env._parts[Values]
         key, settings = values.key(item), values.settings
         values.preload_errors.pop(key, None)  # of a run before
+        batches, times = self._env._parts[Batches], (settings.ttl_s, settings.stale_ttl_s)
         try:
-            listed = self._env._parts[Batches].fetch_path(key, settings.ttl_s, settings.stale_ttl_s)
+            listed = batches.fetch_path(key, *times)
         except Exception as error:  # noqa: BLE001 - kept, and raised where the path is used
             self._keep_error(item, key, error, throttled)
             return
-        for name, entry in listed.value:
-            self._transform(item, (PARAMETER, name), entry)
+        by_name = batches.fetch_by_name(key, listed, *times)  # what fails here is told where the path is used
+        for name, entry in [*listed.value, *((one[1], outcome) for one, outcome in by_name.items())]:
+            if isinstance(entry, Entry):
+                self._transform(item, (PARAMETER, name), entry)
 
     def _transform(self, item: Declared, key: Key, entry: Entry) -> None:
         transform = item.options["transform"]

@@ -11,7 +11,7 @@ import sys
 from functools import partial
 from types import CodeType, FunctionType, MethodType
 
-from ._diagnostics import find_in_type, log_exceptions
+from ._diagnostics import find_in_type, log_exceptions, namespace_of, own_attributes
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -65,16 +65,18 @@ def _code(fn: Any, package: ModuleType) -> Iterator[tuple[CodeType, set[str]]]:
 
 
 def _of_module(module: ModuleType, package: ModuleType) -> Iterator[tuple[CodeType, set[str]]]:
-    namespace = getattr(module, "__dict__", None)
+    namespace = own_attributes(module)  # to ask a lazy module is to load it
     # By identity: values of a module may answer to `==` in ways of their own.
-    if type(namespace) is not dict or not any(value is package for value in [*namespace.values()]):
+    if not any(value is package for value in [*namespace.values()]):
         return
     for value in [*namespace.values()]:
         if type(value) is FunctionType:
             yield from _of_function(value, package)
-        elif issubclass(type(value), type) and value.__module__ == module.__name__:
-            for member in [*vars(value).values()]:
-                yield from _of_function(member, package)
+        elif issubclass(type(value), type):
+            members = namespace_of(value)
+            if members.get("__module__") == namespace.get("__name__"):
+                for member in [*members.values()]:
+                    yield from _of_function(member, package)
 
 
 def _of_function(fn: Any, package: ModuleType) -> Iterator[tuple[CodeType, set[str]]]:

@@ -12,6 +12,8 @@ from typing import Any
 
 import pytest
 
+import lambdakit
+from lambdakit import _single_flight
 from lambdakit._single_flight import SingleFlight
 from lambdakit.exceptions import ConfigurationError, DeadlineExceededError
 
@@ -362,6 +364,69 @@ def test_a_circle_over_threads_is_an_error(flight: Flight) -> None:
     assert seen == ["circle"]
 
 
+@pytest.mark.parametrize("length", [2, 3, 5])
+def test_a_circle_that_threads_close_is_an_error(flight: Flight, length: int) -> None:
+    """Each is at what another one wants, without a common context: they would wait for ever. All of them are told.
+
+    Whoever waits for one of them, and is part of none, is told too, and the keys are free afterwards.
+    """
+    barrier = threading.Barrier(length)
+
+    def ask(number: int) -> Any:
+        def work() -> Any:
+            barrier.wait(PATIENCE_S)
+            return flight.run(f"k{(number + 1) % length}", lambda: "never", wait_s=None)
+
+        return flight.run(f"k{number}", work, wait_s=None)
+
+    with ThreadPoolExecutor(length) as pool:
+        for asked in [pool.submit(ask, number) for number in range(length)]:
+            with pytest.raises(ConfigurationError, match="break the circle"):
+                asked.result(PATIENCE_S)
+    assert [flight.run(f"k{number}", lambda: number) for number in range(length)] == [*range(length)]  # noqa: B023
+    assert _single_flight._WAITERS == {}
+
+
+def test_a_row_of_threads_is_no_circle(flight: Flight, pool: ThreadPoolExecutor) -> None:
+    """Each waits for the next one, and one of them at two places: the last one ends it for all."""
+    gate = Gate("value")
+    last = pool.submit(flight.run, "c", gate)
+    assert gate.begun.acquire(timeout=PATIENCE_S)
+
+    def work() -> Any:
+        with ThreadPoolExecutor(2) as inner:
+            asked = [inner.submit(copy_context().run, flight.run, "c", lambda: "never") for _ in range(2)]
+            return [one.result(PATIENCE_S) for one in asked]
+
+    middle = pool.submit(flight.run, "b", work)
+    for _ in range(2):
+        assert flight.waiting.acquire(timeout=PATIENCE_S)
+    first = pool.submit(flight.run, "a", lambda: flight.run("b", lambda: "never"))
+    assert flight.waiting.acquire(timeout=PATIENCE_S)
+    gate.through.set()
+    assert [one.result(PATIENCE_S) for one in (first, middle, last)] == [["value", "value"]] * 2 + ["value"]
+
+
+def test_functions_that_are_cached_in_a_circle() -> None:
+    """Two of them, called by two threads at once."""
+    barrier = threading.Barrier(2)
+
+    @lambdakit.cached
+    def one() -> Any:
+        barrier.wait(PATIENCE_S)
+        return other()
+
+    @lambdakit.cached
+    def other() -> Any:
+        barrier.wait(PATIENCE_S)
+        return one()
+
+    with ThreadPoolExecutor(2) as pool:
+        for asked in [pool.submit(fn) for fn in (one, other)]:
+            with pytest.raises(ConfigurationError, match="break the circle"):
+                asked.result(PATIENCE_S)
+
+
 def test_a_circle_over_two_keys_is_an_error_and_two_in_a_row_are_none(flight: Flight) -> None:
     """a asks for b, which asks for a; afterwards both are free, and a may ask for b."""
     with pytest.raises(ConfigurationError, match="break the circle"):
@@ -560,6 +625,32 @@ def test_a_circle_of_tasks_is_an_error(flight: Flight) -> None:
             flight.store.clear()
 
     of_tasks(test)
+
+
+def test_a_circle_that_tasks_close_is_an_error(flight: Flight) -> None:
+    """Each is at what the other one wants."""
+    begun: dict[str, asyncio.Event] = {}
+
+    async def ask(key: str, other: str) -> Any:
+        async def work() -> Any:
+            begun[key].set()
+            await begun[other].wait()
+            return await flight.single.run_async(other, never, **options)
+
+        return await flight.single.run_async(key, work, **options)
+
+    async def never() -> Any:
+        raise AssertionError
+
+    options: Any = {"lookup": flight.store.get, "store": flight.store.__setitem__, "remaining": lambda: None}
+
+    async def both() -> Any:
+        begun.update(a=asyncio.Event(), b=asyncio.Event())
+        return await asyncio.wait_for(asyncio.gather(ask("a", "b"), ask("b", "a")), PATIENCE_S)
+
+    outcomes = asyncio.run(both())
+    assert [type(outcome) for outcome in outcomes] == [ConfigurationError, ConfigurationError]
+    assert _single_flight._WAITERS == {}
 
 
 def test_tasks_of_two_loops_share_a_call(flight: Flight, pool: ThreadPoolExecutor) -> None:

@@ -16,6 +16,7 @@ NAMES = (
     "metrics",
     "client_creation",
     "client_reuse",
+    "resource",
     "secret_cache",
     "parameter_cache",
     "single_flight",

@@ -17,6 +17,11 @@ if TYPE_CHECKING:
 # Each is known by its event, because whatever holds such a context must not hold a value.
 _ACTIVE_CALLS: ContextVar[tuple[threading.Event, ...]] = ContextVar("lambdakit_active_calls", default=())
 
+# Who waits for a call: the calls that the waiting code is part of, and the one that it waits for. Two threads may each
+# be at what the other one wants, and would wait for ever. Each step on it is one of a dictionary's own: who waits says
+# so first, and then looks, so one of a circle sees it at least.
+_WAITERS: dict[object, tuple[tuple[threading.Event, ...], threading.Event]] = {}
+
 
 class Call:
     """One run of the work of a key, and what came of it."""
@@ -108,14 +113,15 @@ class SingleFlight:
                 outcomes.update(fetched)
             waiting = []
             for key, (call, usable) in theirs.items():
-                if call.done in _ACTIVE_CALLS.get():
-                    outcomes[key] = _circular_error()
-                elif not call.done.wait(remaining()):
-                    outcomes[key] = _timeout_error()
-                elif usable and call.shared:
-                    outcomes[key] = call.outcome
-                else:
-                    waiting.append(key)
+                with _waiting_for(call) as possible:
+                    if not possible:
+                        outcomes[key] = _circular_error()
+                    elif not call.done.wait(remaining()):
+                        outcomes[key] = _timeout_error()
+                    elif usable and call.shared:
+                        outcomes[key] = call.outcome
+                    else:
+                        waiting.append(key)
         return outcomes
 
     async def run_async(
@@ -147,10 +153,11 @@ class SingleFlight:
                     self._complete(mine, {key: outcome}, store)
                 return outcome
             call, usable = theirs[key]
-            if call.done in _ACTIVE_CALLS.get():
-                return _circular_error()
-            if not await _wait(call, remaining()):
-                return _timeout_error()
+            with _waiting_for(call) as possible:
+                if not possible:
+                    return _circular_error()
+                if not await _wait(call, remaining()):
+                    return _timeout_error()
             if usable and call.shared:
                 return call.outcome
 
@@ -215,6 +222,29 @@ class SingleFlight:
         for key, call in self._calls.items():
             if matches(key):
                 call.invalidated = True
+
+
+@contextmanager
+def _waiting_for(call: Call) -> Iterator[bool]:
+    """What this code does in the block is to wait for `call`; False if that waits for what this code is part of."""
+    mine, waiter = _ACTIVE_CALLS.get(), object()
+    if not mine:
+        yield True
+        return
+    _WAITERS[waiter] = mine, call.done
+    try:
+        yield not _reached_from(call.done, _WAITERS.copy().values()).intersection(mine)
+    finally:
+        del _WAITERS[waiter]
+
+
+def _reached_from(done: threading.Event, waiters: Iterable[Any]) -> set[threading.Event]:
+    """The calls that have to end before `done` does, itself included."""
+    reached, more = set[threading.Event](), {done}
+    while more:
+        reached |= more
+        more = {wanted for held, wanted in waiters if not reached.isdisjoint(held)} - reached
+    return reached
 
 
 async def _wait(call: Call, timeout_s: float | None) -> bool:

@@ -6,10 +6,19 @@ import gc
 import sys
 import threading
 from contextlib import suppress
-from functools import update_wrapper
 
 from ._clock import age_s
-from ._diagnostics import checked_function, close_coroutine, function_name, is_awaitable, seconds, warn
+from ._diagnostics import (
+    MISSING,
+    checked_function,
+    close_coroutine,
+    find_in_type,
+    function_name,
+    is_awaitable,
+    seconds,
+    warn,
+    wrap,
+)
 from ._environment import part
 from ._event_loop import in_loop
 from ._single_flight import SingleFlight
@@ -71,7 +80,7 @@ if TYPE_CHECKING:
 
 
 def singleton(
-    factory: Any = None,
+    factory: Any = MISSING,
     /,
     *,
     check: Callable[[Any], object] | None = None,
@@ -97,8 +106,8 @@ def singleton(
         check_after: seconds of idleness after which `check` is called, frozen time included; 0: in each invocation.
             Idleness counts from the first use in the last invocation that used it.
         max_age: seconds after which it is built anew, frozen time included; None: never for that reason.
-        close: called with an old instance, whatever it raises is dropped. None: its own ``close()``, if it has one, or
-            ``aclose()`` of what a coroutine function has built.
+        close: called with an old instance, whatever it raises is dropped. None: its own ``close()``, if its class has
+            one, or ``aclose()`` of what a coroutine function has built.
         depends_on: `secret` or `parameter` declarations, one or a list. Built anew at the next call when memory has
             another version of one: after its ttl, or after `retry_on_rotation` has fetched it.
         broken: exceptions, a class or a tuple of them, which say that the instance is of no use any more, such as that
@@ -136,7 +145,7 @@ def singleton(
         }
         return _wrap(Factory(factory, depends_on=depends_on, **options))
 
-    return decorate if factory is None else decorate(factory)
+    return decorate if factory is MISSING else decorate(factory)
 
 
 class Factory:
@@ -149,7 +158,7 @@ class Factory:
         check: gets an instance; fails by raising, or by returning False.
         check_after: seconds of idleness after which `check` is due.
         max_age: seconds, None for no limit.
-        close: gets an instance; None: the instance's own ``close()``, or ``aclose()`` of what a coroutine built.
+        close: gets an instance; None: ``close()`` of the instance's class, or ``aclose()`` of what a coroutine built.
         depends_on: a declared value, or a list of them.
         broken: exceptions that say that an instance is of no use; None: those of its own package.
     """
@@ -247,9 +256,13 @@ class Factory:
     def _closing(self, value: Any) -> Any:
         if self._close is not None:
             return self._close(value)
-        own = getattr(value, "aclose", None) if self.is_async else None
-        own = own or getattr(value, "close", None)
-        return None if own is None else own()
+        # What answers to every name may mean anything by `close`: a remote procedure, a collection of that name.
+        while "wrapt" in sys.modules and issubclass(type(value), sys.modules["wrapt"].ObjectProxy):
+            value = value.__wrapped__  # as instrumentations of database drivers wrap connections
+        for name in ("aclose", "close") if self.is_async else ("close",):
+            if find_in_type(type(value), name) is not None:
+                return getattr(value, name)()
+        return None
 
 
 def _declarations(given: Any) -> tuple[Declared, ...]:
@@ -542,7 +555,7 @@ def _wrap(factory: Factory) -> Any:
         part(Singletons).invalidate(factory, instance)
 
     wrappers: tuple[Any, Any] = (blaming_wrapper, async_blaming_wrapper) if factory.broken else (wrapper, async_wrapper)
-    made: Any = update_wrapper(wrappers[factory.is_async], factory.fn)
+    made: Any = wrap(wrappers[factory.is_async], factory.fn)
     made.invalidate = invalidate
     return made
 

@@ -1,5 +1,6 @@
 """SDK clients: one per key, made once, with time-outs that fit."""
 
+import gc
 import logging
 import sys
 import threading
@@ -339,6 +340,20 @@ def test_what_was_idle_for_too_long_connects_anew(aws: boto3.session.Session, mo
             handler({"warmer": True}, None)
             assert (idle(client), lambdakit.client("sqs")) == (0, client)
             env.close()
+
+
+def test_a_client_that_nobody_holds_any_more_is_not_looked_at(aws: boto3.session.Session) -> None:
+    """Its last request is forgotten when what is idle is looked for next."""
+    clock = ManualClock()
+    with use_environment(Environment(clock=clock)) as env:
+        clients = env._parts[Clients]
+        lambdakit.client("sqs").list_queues()
+        clients.close()
+        gc.collect()
+        assert len(clients._last_request) == 1
+        clock.suspend(30)
+        lambdakit.handler(lambda event, context: None)({}, None)
+        assert clients._last_request == {}
 
 
 def idle(client: Any) -> int:

@@ -229,19 +229,20 @@ def test_a_look_at_the_credentials_fetches_nothing(
 
 
 def test_resources_of_every_thread_are_renewed(service: FaultServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    """They belong to threads; the renewal happens in one."""
+    """They belong to threads and have one client; the renewal happens in one."""
     with ThreadPoolExecutor(1) as pool:
         resources = [lambdakit.resource("dynamodb"), pool.submit(lambdakit.resource, "dynamodb").result(10)]
         for resource in resources:
             resource.meta.client.list_tables()
         monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIDLATE")
         lambdakit.environment()._renew()
+        assert resources[1].meta.client is resources[0].meta.client
         assert lambdakit.resource("dynamodb") is resources[0]
         assert pool.submit(lambdakit.resource, "dynamodb").result(10) is resources[1]
         for resource in resources:
             resource.meta.client.list_tables()
     assert access_keys(service) == ["AKIDEXAMPLE", "AKIDEXAMPLE", "AKIDLATE", "AKIDLATE"]
-    assert service.connections == 4
+    assert service.connections == 2
 
 
 def test_a_client_that_only_a_user_holds_is_renewed(service: FaultServer, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from functools import partial
-from weakref import WeakKeyDictionary, WeakSet, ref
+from weakref import WeakSet, ref
 
 from .._clock import age_s
 from .._diagnostics import did_you_mean, optional_text, text, warn
@@ -64,7 +64,11 @@ def client(service: str, *, region: str | None = None, endpoint_url: str | None 
 
 
 def resource(service: str, *, region: str | None = None, endpoint_url: str | None = None, config: Any = None) -> Any:
-    """A boto3 resource, such as ``resource("dynamodb")``, kept for the thread that asks: resources are not thread-safe.
+    """A boto3 resource, such as ``resource("dynamodb")``: made at the first call, like a client.
+
+    Resources are not thread-safe, so each thread gets one of its own; its client, the connections and what `prime` has
+    opened are everybody's. Call it at module level, or declare it in ``preload``: the first one takes longer to make
+    than many invocations last.
 
     Arguments, defaults and errors are those of `client`. Since 0.1.
     """
@@ -85,7 +89,7 @@ def warm_imports(env: Environment) -> None:
 
 
 class Clients:
-    """One client per service, region, endpoint and options; one resource per thread and the same.
+    """One client per service, region, endpoint and options; one resource per thread and the same, over one client.
 
     Thread-safe. A hit takes no lock. Session and clients are made under one lock, because making clients on one session
     from several threads is not safe. Modules of users hold clients: they are renewed, never exchanged.
@@ -100,6 +104,7 @@ class Clients:
         "_local",
         "_lock",
         "_made",
+        "_resources",
         "_session",
         "_settings",
         "_warned",
@@ -119,7 +124,10 @@ class Clients:
         self._lock = threading.Lock()
         self._clients: dict[tuple[Any, ...], Any] = {}
         self._made: WeakSet[Any] = WeakSet()  # every client that lives, also of resources and past `_MAX_CLIENTS`
-        self._last_request: WeakKeyDictionary[Any, Instant] = WeakKeyDictionary()  # of those that may be connected
+        # Of those that may be connected. A plain dictionary, whose copy is one step: requests of other threads add to
+        # it while it is looked through.
+        self._last_request: dict[ref[Any], Instant] = {}
+        self._resources: dict[tuple[Any, ...], Any] = {}  # the first of each: nobody uses it, others are copied off it
         self._local = threading.local()
         self._session: Any = None
         self._boto3_session: Any = None
@@ -147,29 +155,40 @@ class Clients:
             client = self._clients.get(key)
             if client is None:
                 client = self._make(service, key[1], endpoint_url, config, resource=False)
-                self._keep(key, client)
+                self._keep(key, client, self._clients)
         return client
 
     def resource(self, service: str, region: str | None, endpoint_url: str | None, config: Any) -> Any:
-        _checked(service, region, endpoint_url)
         key = (service, region or self._settings.region, endpoint_url, None if config is None else _options(config))
-        resources: dict[tuple[Any, ...], Any] = self._local.__dict__.setdefault("resources", {})
-        if key not in resources:
-            with self._lock:
-                resources[key] = self._make(service, key[1], endpoint_url, config, resource=True)
-        return resources[key]
+        try:
+            return self._local.resources[key]
+        except (AttributeError, KeyError, TypeError):  # as in `client`; and it is the first of this thread
+            pass
+        _checked(service, region, endpoint_url)
+        with self._lock:
+            origin = self._resources.get(key)
+            if origin is None:
+                origin = self._make(service, key[1], endpoint_url, config, resource=True)
+                if _share(origin):
+                    self._keep(key, origin, self._resources)
+        from copy import copy  # loaded with the resource
 
-    def _keep(self, key: tuple[Any, ...], client: Any) -> None:
-        if len(self._clients) >= _MAX_CLIENTS:
+        mine = copy(origin)
+        mine.meta = origin.meta.copy()
+        self._local.__dict__.setdefault("resources", {})[key] = mine
+        return mine
+
+    def _keep(self, key: tuple[Any, ...], client: Any, kept: dict[tuple[Any, ...], Any]) -> None:
+        if len(kept) >= _MAX_CLIENTS:
             # Only the reference is dropped: whoever holds the client can go on using it.
-            del self._clients[next(iter(self._clients))]
+            del kept[next(iter(kept))]
             self._warn_once(
                 "more than %d SDK clients in one environment; the oldest are dropped. Is a region, an endpoint or "
                 "a config different at every call? The last was for %r",
                 _MAX_CLIENTS,
                 key[0],
             )
-        self._clients[key] = client
+        kept[key] = client
 
     def _make(self, service: str, region: str | None, endpoint_url: str | None, config: Any, *, resource: bool) -> Any:
         try:
@@ -239,7 +258,7 @@ class Clients:
 
     def _bound_request(self, client: ref[Any], *, request: Any, operation_name: str, **_: Any) -> None:
         """Before each attempt: no longer than the invocation has, and no attempt that it has no time for."""
-        self._last_request[client()] = self._clock.now()
+        self._last_request[client] = self._clock.now()
         budget_s = self._budget()
         if budget_s is None:
             return
@@ -289,11 +308,13 @@ class Clients:
         """
         max_idle_s = self._settings.max_idle_s
         wait_s: float | None = None
-        for client, used in [*self._last_request.items()]:
+        for reference, used in self._last_request.copy().items():
             idle_s = age_s(used, now)
-            if idle_s > max_idle_s:
-                self._last_request.pop(client, None)  # another invocation may have begun meanwhile
-                client.close()
+            client = reference()
+            if client is None or idle_s > max_idle_s:
+                self._last_request.pop(reference, None)  # another invocation may have begun meanwhile
+                if client is not None:
+                    client.close()
             else:
                 wait_s = max_idle_s - idle_s if wait_s is None else min(wait_s, max_idle_s - idle_s)
         return wait_s
@@ -346,6 +367,7 @@ class Clients:
         with self._lock:
             clients = [*self._made]
             self._clients.clear()
+            self._resources.clear()
         self._local = threading.local()
         for client in clients:
             client.close()
@@ -400,6 +422,26 @@ def _checked(service: Any, region: Any, endpoint_url: Any) -> None:
     text("service", service)
     optional_text("region", region)
     optional_text("endpoint_url", endpoint_url)
+
+
+def _share(resource: Any) -> bool:
+    """Have the client of a resource serve resources of any thread; False if this boto3 leaves no way to do that.
+
+    boto3 counts the placeholders of a DynamoDB condition in one object for each client: two threads at once would have
+    two attributes under one name. Here each thread has its own.
+    """
+    if resource.meta.service_name != "dynamodb":
+        return True
+    from boto3.dynamodb.conditions import ConditionExpressionBuilder  # loaded with the resource
+
+    class Builder(threading.local, ConditionExpressionBuilder):  # type: ignore[misc] # boto3 has no types
+        pass
+
+    injector: Any = getattr(resource, "_injector", None)
+    if not isinstance(getattr(injector, "_condition_builder", None), ConditionExpressionBuilder):
+        return False
+    injector._condition_builder = Builder()  # noqa: SLF001 - boto3 has no public way to it
+    return True
 
 
 def _options(config: Any) -> Any:

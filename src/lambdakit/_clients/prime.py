@@ -41,8 +41,9 @@ def prime(client: Any) -> bool:
 
 def _client_of(client: Any) -> Any:
     """The client; that of a resource, if it is one."""
-    botocore = sys.modules.get("botocore.client")
-    inner = getattr(getattr(client, "meta", None), "client", client)
+    botocore, resources = sys.modules.get("botocore.client"), sys.modules.get("boto3.resources.base")
+    is_resource = resources is not None and issubclass(type(client), resources.ServiceResource)
+    inner = client.meta.client if is_resource else client
     if botocore is None or not isinstance(inner, botocore.BaseClient):
         raise ConfigurationError(
             f"client: give an SDK client, such as lambdakit.client('dynamodb'), not {type(client).__name__}"

@@ -170,10 +170,10 @@ def test_who_listens_to_every_session_listens_to_none(env: Environment) -> None:
 
 def test_a_botocore_that_keeps_its_handlers_elsewhere_may_have_any(env: Environment) -> None:
     """Nobody knows: the SDK is asked, which is slower, and never wrong."""
-    client = lambdakit.client("sqs")
-    del client.meta.events._emitter._handlers
-    client.meta.events._emitter._lookup_cache = {}
-    assert env._parts[Clients].listened_to("sqs", None)
+    clients, client = env._parts[Clients], lambdakit.client("sqs")
+    for events in (client.meta.events, clients._session.get_component("event_emitter")):
+        events._emitter.__dict__ = {}
+    assert clients.listened_to("sqs", None)
 
 
 def test_a_default_session_that_somebody_listens_to_is_boto3s_own(

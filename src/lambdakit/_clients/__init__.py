@@ -118,7 +118,7 @@ class Clients:
         self._boto3_session: Any = None
         self._outside: tuple[Any, ...] = ()  # as session and clients know it
         self._builtin_handlers: list[Any] = []  # the same: of botocore's events
-        self._listeners: WeakKeyDictionary[Any, tuple[Any, frozenset[str]]] = WeakKeyDictionary()  # by emitter
+        self._listeners: WeakKeyDictionary[Any, tuple[Any, frozenset[str] | None]] = WeakKeyDictionary()  # by emitter
         self._warned: set[str] = set()
 
     @classmethod
@@ -219,7 +219,7 @@ class Clients:
         now = _outside()
         if now != self._outside:
             with self._lock:
-                clients = self._catch_up(now)
+                clients = [] if now == self._outside else self._catch_up(now)  # another thread may have been faster
             for client in clients:
                 client.close()  # connections may be of a kind that is over
 
@@ -249,10 +249,11 @@ class Clients:
             with self._lock:
                 self._begin_session()
                 session = self._session
-        return not self._names(events) <= self._names(session.get_component("event_emitter"))
+        theirs, usual = self._names(events), self._names(session.get_component("event_emitter"))
+        return theirs is None or not theirs <= (usual or frozenset())
 
-    def _names(self, events: Any) -> frozenset[str]:
-        """Of the handlers that others have registered."""
+    def _names(self, events: Any) -> frozenset[str] | None:
+        """Of the handlers that others have registered; None where they are not found."""
         emitter = getattr(events, "_emitter", events)
         state = getattr(emitter, "_lookup_cache", None)  # another object whenever a handler comes or goes
         known = self._listeners.get(emitter)
@@ -423,8 +424,8 @@ def _outside() -> tuple[Any, ...]:
     )
 
 
-def _foreign_handlers(emitter: Any) -> frozenset[str]:
-    """The names of handlers that neither the SDK nor lambdakit has registered."""
+def _foreign_handlers(emitter: Any) -> frozenset[str] | None:
+    """The names of handlers that neither the SDK nor lambdakit has registered; None in a botocore that hides them."""
     from botocore.handlers import BUILTIN_HANDLERS  # loaded with the session
 
     builtin = {id(spec[1]) for spec in BUILTIN_HANDLERS}  # every client has those, whoever has put them there
@@ -437,7 +438,7 @@ def _foreign_handlers(emitter: Any) -> frozenset[str]:
             for section in node["values"] or ():
                 found += section
     except (AttributeError, LookupError, TypeError):
-        return frozenset(("unknown",))
+        return None
     return frozenset(_name(handler) for handler in found if id(handler) not in builtin and _is_foreign(handler))
 
 

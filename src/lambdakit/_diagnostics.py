@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from contextlib import suppress
 from functools import WRAPPER_ASSIGNMENTS, partial
 from types import CoroutineType, FunctionType, GeneratorType, MethodType
@@ -199,3 +200,9 @@ def log_exceptions(what: str, step: Callable[..., object], *arguments: object) -
         step(*arguments)
     except Exception as error:  # noqa: BLE001 - whoever calls has nothing to do with it
         warn("%s: %s", what, error if isinstance(error, LambdakitError) else f"{type(error).__name__} was raised")
+
+
+def moto_is_active() -> bool:
+    """Whether a test has moto answer calls of the SDK now."""
+    # By name, not imported; another thread may be importing it, so that not all of it is there.
+    return bool(getattr(getattr(sys.modules.get("moto.core.models"), "botocore_stubber", None), "enabled", False))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from ._environment import part
+import sys
+
+from ._environment import environment, part
 from .exceptions import ConfigurationError
 
 TYPE_CHECKING = False
@@ -202,7 +204,13 @@ class _Origin:
     def __call__(self) -> None:
         from ._http.pools import Pools
 
-        part(Pools).open(self._url)
+        requests_session = sys.modules.get("lambdakit._http.requests_session")  # not imported for who has no session
+        session = requests_session and environment()._parts.peek(requests_session.RequestsSession)
+        try:
+            part(Pools).open(self._url)
+        finally:  # which trusts others, perhaps
+            if session is not None:
+                session.open(self._url)
 
     def __repr__(self) -> str:
         return self._shown
@@ -212,9 +220,10 @@ def origin(url: str) -> _Origin:
     """Have a connection to a host ready: ``@handler(preload=[lambdakit.http.origin("https://partner.example")])``.
 
     Returns:
-        A function without arguments, which opens a connection, TLS included, for the first request of `request`,
-        `pool` and, over plain HTTP, `requests_session`. Nothing is sent beyond the handshake. A connection that stands
-        ready is kept.
+        A function without arguments, which opens a connection, TLS included, for the first request of `request` and
+        `pool`; and, over TLS, another one for that of `requests_session`, which trusts other certificates, if the
+        session was made by then, as a module makes it that keeps it. httpx opens its own. Nothing is sent beyond the
+        handshake. A connection that stands ready is kept.
 
     Raises:
         ConfigurationError: not an absolute URL of http or https. When it is called: as `request`.

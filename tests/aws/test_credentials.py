@@ -143,17 +143,60 @@ def test_what_no_header_can_carry_is_refused_at_once(name: str, end: str) -> Non
         from_environ(environ | {name: environ[name] + end})
 
 
-def test_variables_without_expiry_are_kept_until_forgotten() -> None:
-    """One object for good, also if the variables change and years pass: as botocore's clients do it."""
+def test_variables_without_expiry_are_kept_until_they_change() -> None:
+    """One object while they say the same, also when years pass."""
     environ = {"AWS_ACCESS_KEY_ID": "A", "AWS_SECRET_ACCESS_KEY": "S"}
     clock = ManualClock(wall_s=WALL_S)
     subject = provider(environ, None, clock)
     first = subject.get()
-    environ["AWS_ACCESS_KEY_ID"] = "B"
     clock.tick(1e9)
     assert subject.get() is first
     subject.forget()
-    assert subject.get().access_key == "B"
+    assert subject.get() is not first
+
+
+CHANGES: list[tuple[dict[str, str], dict[str, str]]] = [
+    ({"AWS_ACCESS_KEY_ID": "A"}, {"AWS_ACCESS_KEY_ID": "B"}),
+    ({"AWS_SECRET_ACCESS_KEY": "S"}, {"AWS_SECRET_ACCESS_KEY": "T"}),
+    ({}, {"AWS_SESSION_TOKEN": "T"}),
+    ({"AWS_SESSION_TOKEN": "T"}, {"AWS_SECURITY_TOKEN": "U"}),
+    ({"AWS_CREDENTIAL_EXPIRATION": iso(WALL_S + 1000)}, {"AWS_CREDENTIAL_EXPIRATION": iso(WALL_S + 2000)}),
+    ({"AWS_ACCESS_KEY_ID": ""}, {"AWS_ACCESS_KEY_ID": "A"}),
+    ({"AWS_ACCESS_KEY_ID": "A"}, {"AWS_ACCESS_KEY_ID": ""}),
+    ({"AWS_ACCESS_KEY_ID": "", **ON_LOOPBACK}, {"AWS_ACCESS_KEY_ID": "", FULL: "http://127.0.0.1:2/credentials"}),
+]
+
+
+@pytest.mark.parametrize(("before", "after"), CHANGES)
+def test_variables_that_change_are_read_again(before: dict[str, str], after: dict[str, str]) -> None:
+    """At once, whatever was kept, as a session made after the change would have it; and back again."""
+    static = {"AWS_ACCESS_KEY_ID": "A", "AWS_SECRET_ACCESS_KEY": "S", **ON_LOOPBACK}
+    environ: dict[str, str] = {}
+    clock = ManualClock(wall_s=WALL_S)
+    subject = provider(environ, Endpoint(answer(9000.0)), clock)
+    for variables in (before, after, before):
+        environ.clear()
+        environ.update(static | variables)
+        made_now = provider(dict(environ), Endpoint(answer(9000.0)), clock).get()
+        found = subject.get()
+        assert (found.access_key, found.secret_key, found.token, found.expires_at) == (
+            made_now.access_key,
+            made_now.secret_key,
+            made_now.token,
+            made_now.expires_at,
+        )
+
+
+def test_another_endpoint_is_not_answered_for_by_what_the_last_one_gave() -> None:
+    """Not even while it fails: its credentials may be another account's."""
+    environ = dict(ON_LOOPBACK)
+    endpoint = Endpoint(answer(), (400, b""))
+    subject = provider(environ, endpoint)
+    subject.get()
+    environ[FULL] = "http://127.0.0.1:2/credentials"
+    with pytest.raises(AccessDeniedError):
+        subject.get()
+    assert [url for url, _, _ in endpoint.asked][-1] == environ[FULL]
 
 
 def test_variables_go_before_the_container_endpoint() -> None:
@@ -169,13 +212,12 @@ def test_variables_with_expiry_are_read_again_five_minutes_before_it() -> None:
     environ = {"AWS_ACCESS_KEY_ID": "A", "AWS_SECRET_ACCESS_KEY": "S", "AWS_CREDENTIAL_EXPIRATION": iso(WALL_S + 1000)}
     subject = provider(environ, None, clock)
     first = subject.get()
-    environ["AWS_ACCESS_KEY_ID"] = "B"
     clock.tick(699)
     assert subject.get() is first
     clock.tick(1)
-    assert subject.get().access_key == "B"
+    assert subject.get() is not first
     clock.tick(299)
-    assert subject.get().access_key == "B"
+    assert subject.get().access_key == "A"
     clock.tick(1)
     with pytest.raises(AccessDeniedError, match="it has passed"):
         subject.get()

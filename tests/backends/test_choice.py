@@ -1,11 +1,26 @@
 """When `auto` is direct."""
 
+import functools
+import http.client
 import os
+import socket
+import sys
+from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 from typing import Any
+from unittest.mock import Mock
 
 import boto3
+import botocore.awsrequest
+import botocore.client
+import botocore.endpoint
+import botocore.httpsession
+import botocore.parsers
 import pytest
+import urllib3
+import wrapt
+from moto.core.models import botocore_stubber
 from reprs import clients_of, told
 
 import lambdakit
@@ -13,7 +28,8 @@ from answering import Answering, aws_json
 from choosing import backend_of
 from lambdakit import Environment
 from lambdakit._backends import Backends
-from lambdakit._backends.direct import why_not_direct, why_not_direct_table
+from lambdakit._backends.direct import _CALL_PATH, who_watches_the_sdk, why_not_direct, why_not_direct_table
+from lambdakit._bench.tracer.recorder import wrap
 
 LAMBDA = {
     "HOME": "/nowhere",
@@ -234,3 +250,125 @@ def test_auto_asks_botocore_for_an_item_of_an_account(monkeypatch: pytest.Monkey
                 assert backend_of(env).get_item(table, key, region=region, consistent=False) == "{}"
                 assert clients_of(env) == clients
             env.close()
+
+
+# -- who watches the SDK
+
+
+def test_nobody_watches_by_itself() -> None:
+    """With all of the SDK loaded, and moto beside it."""
+    assert who_watches_the_sdk() is None
+
+
+def _wrapped(original: Any) -> Any:
+    @functools.wraps(original)  # it says that it is the original, as decorators do
+    def wrapper(*args: Any, **kwargs: Any) -> Any:
+        return original(*args, **kwargs)
+
+    return wrapper
+
+
+def _subclass(original: Any) -> Any:
+    return type("Connection", (original,), {"__module__": "cassette"})
+
+
+ON_THE_WAY = [
+    (owner, name)
+    for owner in (
+        botocore.client.BaseClient,
+        botocore.endpoint.Endpoint,
+        botocore.httpsession.URLLib3Session,
+        botocore.parsers.ResponseParser,
+        botocore.awsrequest.AWSHTTPConnectionPool,
+        botocore.awsrequest.AWSHTTPSConnectionPool,
+        urllib3.HTTPConnectionPool,
+        http.client.HTTPConnection,
+    )
+    for module, kind, names in _CALL_PATH
+    for name in names
+    if (module, kind) == (owner.__module__, owner.__name__) and name in vars(owner)
+]
+
+
+@pytest.mark.parametrize("put", [_wrapped, Mock, lambda original: wrapt.FunctionWrapper(original, lambda *_: None)])
+@pytest.mark.parametrize(("owner", "name"), ON_THE_WAY, ids=lambda one: getattr(one, "__name__", one))
+def test_who_stands_in_the_way_of_a_call_is_seen(
+    owner: Any, name: str, put: Callable[[Any], Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Wherever a call of the SDK passes, whatever is put there; and that it is gone."""
+    original = vars(owner)[name]
+    monkeypatch.setattr(owner, name, _subclass(original) if isinstance(original, type) else put(original))
+    assert who_watches_the_sdk() == f"{owner.__module__}.{owner.__name__}.{name} is wrapped or replaced"
+    monkeypatch.undo()
+    assert who_watches_the_sdk() is None
+
+
+def test_a_class_that_stands_for_another_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As vcrpy puts them."""
+    monkeypatch.setattr(http.client, "HTTPConnection", _subclass(http.client.HTTPConnection))
+    assert who_watches_the_sdk() == "http.client.HTTPConnection is not its own"
+
+
+@pytest.mark.parametrize("name", ["botocore.endpoint", "http.client", "moto.core.models", "socket", "wrapt.importer"])
+def test_a_module_that_another_thread_is_importing_is_borne(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its names are not there yet."""
+    monkeypatch.setitem(sys.modules, name, ModuleType(name))
+    assert who_watches_the_sdk() is None
+
+
+def test_moto_is_seen_while_it_is_active(monkeypatch: pytest.MonkeyPatch) -> None:
+    """That it is loaded says nothing."""
+    monkeypatch.setattr(botocore_stubber, "enabled", True)
+    assert who_watches_the_sdk() == "moto is active"
+
+
+@pytest.mark.parametrize(
+    ("home", "seen"),
+    [("fakes", "sockets are those of fakes"), ("gevent._socket3", None), ("eventlet.greenio.base", None)],
+)
+def test_sockets_of_a_test_are_seen(home: str, seen: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those of gevent and eventlet are as good as Python's."""
+    monkeypatch.setattr(socket, "socket", type("socket", (socket.socket,), {"__module__": home}))
+    assert who_watches_the_sdk() == seen
+
+
+def test_who_waits_for_the_import_of_the_sdk_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A tracer that wraps it then; one that waits for another module, or no longer, is none."""
+    hooks: dict[str, list[Any]] = {"boto3": [print], "botocore.endpoint": []}
+    monkeypatch.setattr("wrapt.importer._post_import_hooks", hooks)
+    assert who_watches_the_sdk() is None
+    hooks["botocore.client"] = [print]
+    assert who_watches_the_sdk() == "wrapt waits for botocore.client"
+
+
+def test_the_tracer_of_the_bench_is_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It sees what direct sends as well, and must not change what it measures."""
+    monkeypatch.setattr(
+        botocore.client.BaseClient, "_make_api_call", vars(botocore.client.BaseClient)["_make_api_call"]
+    )
+    wrap(botocore.client.BaseClient, "_make_api_call", lambda original, *args: original(*args))
+    assert who_watches_the_sdk() is None
+    monkeypatch.setattr(
+        botocore.client.BaseClient, "_make_api_call", _wrapped(botocore.client.BaseClient._make_api_call)
+    )
+    assert who_watches_the_sdk() is not None
+
+
+def test_without_the_sdk_nobody_watches_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where urllib3 is instrumented, and botocore is not installed."""
+    monkeypatch.setattr(urllib3.HTTPConnectionPool, "urlopen", _wrapped(urllib3.HTTPConnectionPool.urlopen))
+    loaded = {name: module for name, module in sys.modules.items() if name.partition(".")[0] in {"botocore", "moto"}}
+    for name in loaded:
+        monkeypatch.delitem(sys.modules, name)
+    assert who_watches_the_sdk() == "urllib3.connectionpool.HTTPConnectionPool.urlopen is wrapped or replaced"
+    monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
+    assert who_watches_the_sdk() is None
+
+
+def test_the_reason_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In the repr, and that direct is back."""
+    env = used()
+    with monkeypatch.context() as patch:
+        patch.setattr(botocore_stubber, "enabled", True)
+        assert told(env, "backend") == "sdk (moto is active)"
+    assert told(env, "backend") == "direct"

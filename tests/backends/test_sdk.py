@@ -1,16 +1,21 @@
 """The backend `sdk` against moto's server over HTTP."""
 
+import io
 import socket
 import traceback
 from collections.abc import Callable
 from typing import Any
 
 import boto3
+import botocore.client
 import pytest
+from botocore.exceptions import ClientError
+from botocore.response import StreamingBody
 from running import invocation
 
 import lambdakit
 from answering import Answering, aws_json
+from choosing import backend_of
 from lambdakit import AccessDeniedError, Environment, FetchError, NetworkError, NotFoundError, ServiceError
 from lambdakit.testing import FakeContext
 
@@ -97,3 +102,48 @@ def test_within_the_deadline_margin_nothing_is_sent(aws: boto3.session.Session, 
     ):
         lambdakit.get_secret("x")
     assert lambdakit.get_secret("x") == "1"
+
+
+# -- a test in the place of botocore
+
+
+@pytest.mark.parametrize("answer", [{}, {"ResponseMetadata": None}, {"ResponseMetadata": {"HTTPStatusCode": 200}}])
+def test_an_answer_that_a_test_has_made_up_needs_no_metadata(
+    answer: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What botocore adds, and what the service does beside the value, is not asked for."""
+    batch = [{"Name": name, "SecretString": name} for name in ("t", "u")]
+    members = answer | {"SecretString": "v", "SecretValues": batch}
+    monkeypatch.setattr(botocore.client.BaseClient, "_make_api_call", lambda *_: members)
+    assert lambdakit.get_secret("s") == "v"
+    assert lambdakit.get_secrets(["t", "u"]) == {"t": "t", "u": "u"}
+
+
+@pytest.mark.parametrize("body", [b"v", StreamingBody(io.BytesIO(b"v"), 1)])
+def test_a_body_that_a_test_has_made_up_may_be_bytes(
+    body: Any, sdk: Environment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And what the test holds stays as it is."""
+    answer = {"Configuration": body, "NextPollConfigurationToken": "t", "NextPollIntervalInSeconds": 60}
+    monkeypatch.setattr(botocore.client.BaseClient, "_make_api_call", lambda *_: answer)
+    assert backend_of(sdk).get_latest_configuration("t", name="n", region=None)[0] == b"v"
+    assert answer["Configuration"] is body
+
+
+@pytest.mark.parametrize("answer", [None, "v", [], {"SecretBinary": None}])
+def test_what_is_no_answer_is_the_services_error(answer: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Such as what a mock returns that was told nothing."""
+    monkeypatch.setattr(botocore.client.BaseClient, "_make_api_call", lambda *_: answer)
+    with pytest.raises(ServiceError, match="the answer is not one of this service's"):
+        lambdakit.get_secret("s")
+
+
+def test_an_error_that_a_test_has_made_up_needs_no_more_than_a_code(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is of the kind that the code is."""
+
+    def refuse(*_: Any) -> None:
+        raise ClientError({"Error": {"Code": "ResourceNotFoundException"}}, "GetSecretValue")  # type: ignore[typeddict-item] # as tests do
+
+    monkeypatch.setattr(botocore.client.BaseClient, "_make_api_call", refuse)
+    with pytest.raises(NotFoundError):
+        lambdakit.get_secret("s")

@@ -1130,6 +1130,38 @@ def test_an_origin_opens_the_connection_of_the_first_request(scheme: str, truste
         assert repr(origin) == origin.__qualname__ == f"lambdakit.http.origin('{scheme}://127.0.0.1:{server.port}')"
 
 
+@pytest.mark.parametrize("scheme", ["http", "https"])
+@pytest.mark.parametrize("made", [False, True], ids=["made later", "made before"])
+def test_an_origin_opens_that_of_the_session_if_there_is_one(
+    made: bool, scheme: str, trusted: Keys, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each connection is the one of the first request: what both trust alone is shared, which is nothing over TLS."""
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(trusted.root))
+    with keeping(trusted.valid if scheme == "https" else None) as server:
+        if made:
+            http.requests_session()
+        for _ in range(2):
+            http.origin(server.url)()
+        opened = repr(pools())
+        assert opened.count("127.0.0.1") == (2 if made and scheme == "https" else 1)
+        assert http.get(server.url).status == http.requests_session().get(server.url).status_code == 200
+        assert made is False or repr(pools()) == opened
+        assert (server.connections, len(server.requests)) == (2 if scheme == "https" else 1, 2)
+
+
+def test_an_origin_opens_nothing_by_a_proxy_or_by_an_adapter_of_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What requests would do there is not ours to begin."""
+    with keeping() as server, keeping() as proxy:
+        monkeypatch.setenv("http_proxy", proxy.url)
+        session = http.requests_session()
+        http.origin(server.url)()
+        monkeypatch.delenv("http_proxy")
+        session.mount(server.url, requests.adapters.HTTPAdapter())
+        http.origin(server.url)()
+        assert http.get(server.url).status == 200
+        assert (server.connections, proxy.connections) == (1, 0)
+
+
 def test_an_origin_that_died_before_its_first_use(trusted: Keys) -> None:
     """Is replaced, whether its end is seen before the request or only after it."""
     for kind in ("fin", "rst", "closed"):
@@ -1449,12 +1481,11 @@ def test_a_forked_child_shares_no_connection(trusted: Keys) -> None:
         assert ask() == [200] * 6
         connections = plain.connections + secure.connections
         everything = pools()
-        a_pool = held.connection_from_url(urls[0])
         locked, forked = threading.Event(), threading.Event()
 
         def hold() -> None:
             httpcore_lock = client._transport._pool._optional_thread_lock
-            with everything._lock, held.pools.lock, a_pool.pool.mutex, httpcore_lock:
+            with everything._lock, held.pools.lock, httpcore_lock:
                 locked.set()
                 forked.wait(20)
 

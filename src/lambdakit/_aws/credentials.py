@@ -19,19 +19,31 @@ if TYPE_CHECKING:
 
 REFRESH_S = 300.0  # before expiry: the service issues new ones from then on, and a request may be under way for minutes
 
+# Where credentials come from. Who changes one of these, as tests do and mocks of AWS, means others.
+_VARIABLES = (
+    "AWS_ACCESS_KEY_ID",
+    "AWS_SECRET_ACCESS_KEY",
+    "AWS_SECURITY_TOKEN",
+    "AWS_SESSION_TOKEN",
+    "AWS_CREDENTIAL_EXPIRATION",
+    "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
+    "AWS_CONTAINER_CREDENTIALS_FULL_URI",
+)
+
 _ATTEMPTS, _TIMEOUT_S, _PAUSE_S = 3, 2.0, 1.0  # botocore.utils.ContainerMetadataFetcher
 _BACKOFF_S = 10.0  # after a renewal that failed, while the old ones are still good: not one attempt per request
 
 
 class _Cached:
-    """Credentials, when they were obtained, how long they last from then (None: for good)."""
+    """Credentials, when they were obtained, how long they last from then (None: for good), and by which variables."""
 
-    __slots__ = ("credentials", "lifetime_s", "since")
+    __slots__ = ("credentials", "fingerprint", "lifetime_s", "since")
 
-    def __init__(self, credentials: Credentials, since: Instant) -> None:
+    def __init__(self, credentials: Credentials, since: Instant, fingerprint: int) -> None:
         expires_at = credentials.expires_at
         self.credentials = credentials
         self.since = since
+        self.fingerprint = fingerprint
         self.lifetime_s = None if expires_at is None else expires_at - since[0]
 
     def due(self, now: Instant) -> bool:
@@ -48,10 +60,11 @@ class CredentialProvider:
     The environment variables go first (``AWS_ACCESS_KEY_ID``, ``AWS_SECRET_ACCESS_KEY``, ``AWS_SECURITY_TOKEN`` or
     ``AWS_SESSION_TOKEN``, ``AWS_CREDENTIAL_EXPIRATION``), then the container endpoint
     (``AWS_CONTAINER_CREDENTIALS_RELATIVE_URI`` or ``_FULL_URI``, with ``AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE`` or
-    ``AWS_CONTAINER_AUTHORIZATION_TOKEN``). Nothing is read before the first `get`.
+    ``AWS_CONTAINER_AUTHORIZATION_TOKEN``). Nothing is read before the first `get`; where one of the variables that say
+    where they come from has changed, what is kept is dropped.
 
     Args:
-        environ: the environment variables, read at every renewal.
+        environ: the environment variables, compared at every `get` and read at every renewal.
         clock: what time it is; waits between attempts.
         fetch: an HTTP GET: ``fetch(url, headers, timeout_s)`` returns status and body, or raises an OSError.
     """
@@ -74,7 +87,7 @@ class CredentialProvider:
     def forget(self) -> None:
         """Drop what is kept: after a restore it is another environment's. What is under way is not kept either."""
         with self._lock:
-            self._cached = None
+            self._cached = self._failed = None
             self._fetches.invalidate(lambda _: True)
 
     def get(self, *, timeout_s: float | None = None) -> Credentials:
@@ -94,7 +107,11 @@ class CredentialProvider:
             ServiceError: the container endpoint failed (a status of 500 or above).
             ThrottledError: the container endpoint asked for fewer requests.
         """
+        fingerprint = _fingerprint(self._environ)
         cached = self._cached
+        if cached is not None and cached.fingerprint != fingerprint:
+            self.forget()
+            cached = None
         if cached is not None and cached.lifetime_s is None:
             return cached.credentials
         now = self._clock.now()
@@ -105,7 +122,7 @@ class CredentialProvider:
             return self._from_container(now, None if timeout_s is None else now[1] + timeout_s)
         if credentials.expires_at is not None and credentials.expires_at <= now[0]:
             raise _denied("AWS_CREDENTIAL_EXPIRATION", "it has passed: the credentials in the environment are expired")
-        self._cached = _Cached(credentials, now)
+        self._cached = _Cached(credentials, now, fingerprint)
         return credentials
 
     def _from_container(self, now: Instant, end_s: float | None) -> Credentials:
@@ -153,6 +170,7 @@ class CredentialProvider:
     def _ask(self, attempts: int, end_s: float | None) -> _Cached:
         from .container import ask, denied, from_answer, request  # not paid where the variables have them
 
+        fingerprint = _fingerprint(self._environ)
         where = request(self._environ)
         while True:
             now = self._clock.now()
@@ -169,7 +187,7 @@ class CredentialProvider:
                     message = f"there is no time left for another attempt to get AWS credentials: {error}"
                     raise DeadlineExceededError(message) from error
             else:
-                cached = _Cached(from_answer(where, answer), now)
+                cached = _Cached(from_answer(where, answer), now, fingerprint)
                 if cached.usable(now):
                     return cached
                 # A proxy that was frozen with the environment answers from its memory first, and asks meanwhile.
@@ -177,6 +195,11 @@ class CredentialProvider:
                 if not attempts or (end_s is not None and end_s - self._clock.now()[1] <= _PAUSE_S):
                     raise denied(where.variable, "its endpoint sent credentials that have expired")
             self._clock.sleep(_PAUSE_S)
+
+
+def _fingerprint(environ: Mapping[str, str]) -> int:
+    """A number that is another one when the variables say something else of credentials; it tells nothing of them."""
+    return hash(tuple([environ.get(name) for name in _VARIABLES]))  # a generator would take twice as long
 
 
 def from_environ(environ: Mapping[str, str]) -> Credentials | None:

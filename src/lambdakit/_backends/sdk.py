@@ -70,9 +70,12 @@ class SdkBackend(Operations):
         # What stands in a URL is quoted by many of botocore's errors; a token among it is nobody's business.
         redact = operation.redact
         try:
-            answer: dict[str, Any] = getattr(client, botocore.xform_name(operation.name))(**request)
-            if operation.stream is not None:
-                answer[operation.stream] = answer[operation.stream].read()
+            answer: Any = getattr(client, botocore.xform_name(operation.name))(**request)
+            # What a test has put in botocore's place may be less than an answer, and the same one each time.
+            members: dict[str, Any] = {**answer} if isinstance(answer, dict) else {}
+            stream = operation.stream
+            if stream in members and not isinstance(members[stream], (bytes, str)):
+                members[stream] = members[stream].read()
         except botocore.exceptions.ClientError as error:
             body, http = error.response.get("Error", {}), error.response.get("ResponseMetadata", {})
             raise service_error(
@@ -102,10 +105,10 @@ class SdkBackend(Operations):
                 f"{'Check the request.' if redact else 'The exception behind this one says why.'}",
                 **context,
             ) from (None if redact else error)
-        http = answer["ResponseMetadata"]
-        told = Answer(answer, context | {"status": http.get("HTTPStatusCode"), "request_id": http.get("RequestId")})
+        http = members.get("ResponseMetadata") or {}
+        told = Answer(members, context | {"status": http.get("HTTPStatusCode"), "request_id": http.get("RequestId")})
         # To botocore an empty body, or a page of HTML, is an answer without members: of an item, that there is none.
         length = (http.get("HTTPHeaders") or {}).get("content-length", "")
-        if len(answer) == 1 and length.isdecimal() and int(length) not in _NO_MEMBERS:
+        if len(members) == 1 and length.isdecimal() and int(length) not in _NO_MEMBERS:
             raise told.malformed_response()
         return told

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from functools import partial
-from weakref import WeakSet, ref
+from weakref import WeakKeyDictionary, WeakSet, ref
 
 from .._clock import age_s
 from .._diagnostics import did_you_mean, optional_text, text, warn
@@ -31,6 +32,8 @@ _LONG_READ_S = {"sqs": 25.0, "stepfunctions": 70.0}
 _OF_ARGUMENTS = frozenset(("DataNotFoundError", "InvalidRegionError", "ValueError"))
 # A time-out of one of these would run the callee once more: the time that remains, and one attempt.
 _CALLEES = frozenset(("bedrock-runtime", "lambda", "sagemaker-runtime"))
+
+_SDK = frozenset(("boto3", "botocore", "lambdakit", "s3transfer"))  # whose own handlers of events nobody has to see
 
 
 def client(service: str, *, region: str | None = None, endpoint_url: str | None = None, config: Any = None) -> Any:
@@ -98,12 +101,15 @@ class Clients:
     __slots__ = (
         "_boto3_session",
         "_budget",
+        "_builtin_handlers",
         "_clients",
         "_clock",
         "_last_request",
+        "_listeners",
         "_local",
         "_lock",
         "_made",
+        "_outside",
         "_resources",
         "_session",
         "_settings",
@@ -131,6 +137,9 @@ class Clients:
         self._local = threading.local()
         self._session: Any = None
         self._boto3_session: Any = None
+        self._outside: tuple[Any, ...] = ()  # as session and clients know it
+        self._builtin_handlers: list[Any] = []  # the same: of botocore's events
+        self._listeners: WeakKeyDictionary[Any, tuple[Any, frozenset[str] | None]] = WeakKeyDictionary()  # by emitter
         self._warned: set[str] = set()
 
     @classmethod
@@ -194,17 +203,14 @@ class Clients:
         try:
             # 120 ms and 10 MB, with boto3 170: only for those who need a client.
             import botocore.exceptions
-            import botocore.session
             from botocore.config import Config
-
         except ImportError as error:
             raise _missing() from error
         if config is not None and not isinstance(config, Config):
             raise ConfigurationError(f"config: give a botocore.config.Config, not {type(config).__name__}")
         options = Config(**self._defaults(service))
         try:
-            if self._session is None:
-                self._session = botocore.session.Session()
+            self._begin_session()
             self._check_region(region, endpoint_url)
             made = self._factory(service, resource=resource)(
                 service,
@@ -229,8 +235,68 @@ class Clients:
         bound = partial(self._bound_request, ref(client))
         client.meta.events.register("request-created", bound, unique_id="lambdakit-deadline")
         client.meta.events.register("before-sign", _resolve_credentials, unique_id="lambdakit-credentials")
+        client.meta.events.register_first("provide-client-params", self._follow, unique_id="lambdakit-outside")
         self._made.add(client)
         return made
+
+    def _begin_session(self) -> None:
+        """Have a session as it would be made now; with the lock."""
+        from botocore.handlers import BUILTIN_HANDLERS  # as above
+        from botocore.session import Session
+
+        now = _outside()
+        if self._session is None:
+            self._session = Session()
+            self._outside, self._builtin_handlers = now, [*BUILTIN_HANDLERS]
+        elif now != self._outside:
+            self._catch_up(now)
+
+    def _follow(self, **_: Any) -> None:
+        """Before each call of a client: what was made before a mock of AWS began, or within one, is as if made now."""
+        now = _outside()
+        if now != self._outside:
+            with self._lock:
+                clients = [] if now == self._outside else self._catch_up(now)  # another thread may have been faster
+            for client in clients:
+                client.close()  # connections may be of a kind that is over
+
+    def _catch_up(self, now: tuple[Any, ...]) -> list[Any]:
+        """Have session and clients follow what has changed outside; with the lock. The answer: all clients."""
+        from botocore.handlers import BUILTIN_HANDLERS  # loaded with the session
+
+        from .renewal import exchange_handlers  # 0.3 ms; not paid where nothing changes
+
+        clients = [*self._made]
+        self._renew_credentials(clients)
+        emitters = [self._session.get_component("event_emitter"), *(client.meta.events for client in clients)]
+        before, self._builtin_handlers = self._builtin_handlers, [*BUILTIN_HANDLERS]
+        exchange_handlers(emitters, before, self._builtin_handlers)
+        self._outside = now
+        return clients
+
+    def listened_to(self, service: str, region: str | None) -> bool:
+        """Whether others listen to the events of the kept client of a service, or answer them: botocore's Stubber."""
+        client = self._clients.get((service, region or self._settings.region, None, None))
+        return client is not None and self.has_listeners(client.meta.events)
+
+    def has_listeners(self, events: Any) -> bool:
+        """Whether others listen to events of the SDK that do not listen to those of every session."""
+        session: Any = self._session
+        if session is None:
+            with self._lock:
+                self._begin_session()
+                session = self._session
+        theirs, usual = self._names(events), self._names(session.get_component("event_emitter"))
+        return theirs is None or not theirs <= (usual or frozenset())
+
+    def _names(self, events: Any) -> frozenset[str] | None:
+        """Of the handlers that others have registered; None where they are not found."""
+        emitter = getattr(events, "_emitter", events)
+        state = getattr(emitter, "_lookup_cache", None)  # another object whenever a handler comes or goes
+        known = self._listeners.get(emitter)
+        if known is None or state is None or known[0] is not state:
+            known = self._listeners[emitter] = state, _foreign_handlers(emitter)
+        return known[1]
 
     def _factory(self, service: str, *, resource: bool) -> Callable[..., Any]:
         """Botocore makes the client that boto3 makes, but for S3 (its transfer methods) and for resources."""
@@ -325,8 +391,7 @@ class Clients:
         They stay the same objects, also those of resources and those that only a user holds. Nothing is fetched here.
         """
         with self._lock:
-            clients = [*self._made]
-            self._renew_credentials(clients)
+            clients = [] if self._session is None else self._catch_up(_outside())
         for client in clients:
             client.close()
 
@@ -442,6 +507,49 @@ def _share(resource: Any) -> bool:
         return False
     injector._condition_builder = Builder()  # noqa: SLF001 - boto3 has no public way to it
     return True
+
+
+def _outside() -> tuple[Any, ...]:
+    """What a session and its clients take from outside when they are made, as something to be compared."""
+    from botocore import awsrequest, handlers  # loaded with the session
+
+    environ = os.environ
+    return (
+        # A number, which tells nothing of them.
+        hash(
+            (environ.get("AWS_ACCESS_KEY_ID"), environ.get("AWS_SECRET_ACCESS_KEY"), environ.get("AWS_SESSION_TOKEN"))
+        ),
+        len(handlers.BUILTIN_HANDLERS),  # moto's is one of them
+        awsrequest.AWSHTTPConnectionPool.ConnectionCls,  # vcrpy has its own here
+        awsrequest.AWSHTTPSConnectionPool.ConnectionCls,
+    )
+
+
+def _foreign_handlers(emitter: Any) -> frozenset[str] | None:
+    """The names of handlers that neither the SDK nor lambdakit has registered; None in a botocore that hides them."""
+    from botocore.handlers import BUILTIN_HANDLERS  # loaded with the session
+
+    builtin = {id(spec[1]) for spec in BUILTIN_HANDLERS}  # every client has those, whoever has put them there
+    try:
+        nodes = [emitter._handlers._root]  # noqa: SLF001 - nothing public tells who listens
+        found: list[Any] = []
+        while nodes:
+            node = nodes.pop()
+            nodes += node["children"].values()
+            for section in node["values"] or ():
+                found += section
+    except (AttributeError, LookupError, TypeError):
+        return None
+    return frozenset(_name(handler) for handler in found if id(handler) not in builtin and _is_foreign(handler))
+
+
+def _is_foreign(handler: Any) -> bool:
+    module = str(getattr(getattr(handler, "func", handler), "__module__", None))  # `func`: a partial's
+    return module == "botocore.stub" or module.partition(".")[0] not in _SDK
+
+
+def _name(handler: Any) -> str:
+    return f"{getattr(handler, '__module__', None)}.{getattr(handler, '__qualname__', type(handler).__qualname__)}"
 
 
 def _options(config: Any) -> Any:

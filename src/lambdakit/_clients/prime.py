@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from contextlib import suppress
 
+from .._diagnostics import moto_is_active
 from .._environment import environment
 from ..exceptions import AccessDeniedError, ConfigurationError, DeadlineExceededError, NetworkError
 
@@ -22,7 +23,8 @@ def prime(client: Any) -> bool:
         client: an SDK client of any service, of lambdakit's or not, or a resource.
 
     Returns:
-        True if a connection stands ready, False where this botocore or a proxy leaves no way to open one.
+        True if a connection stands ready, False where this botocore or a proxy leaves no way to open one, and within
+        moto's mock.
 
     Raises:
         ConfigurationError: `client` is no SDK client.
@@ -32,6 +34,8 @@ def prime(client: Any) -> bool:
     Thread-safe. Since 0.1.
     """
     client = _client_of(client)
+    if moto_is_active():
+        return False  # it answers without a connection, and AWS is not to be reached
     _left_s(client)
     _load_credentials(client)
     url = _endpoint(client)

@@ -73,6 +73,27 @@ def _unloaded(session: Any) -> type:
     return Unloaded
 
 
+def exchange_handlers(emitters: Iterable[Any], before: list[Any], now: list[Any]) -> None:
+    """Have those who emit events follow a change of botocore's built-in handlers, which sessions copy when they begin.
+
+    Args:
+        emitters: of a session and of its clients.
+        before: the handlers that they have, as botocore lists them: event, handler and, in some, the order.
+        now: those that they are to have.
+    """
+    from botocore.handlers import REGISTER_FIRST, REGISTER_LAST  # loaded with the session
+
+    gone = [spec for spec in before if spec not in now]
+    new = [spec for spec in now if spec not in before]
+    for emitter in emitters:
+        for event, handler, *_ in gone:
+            emitter.unregister(event, handler)
+        for event, handler, *order in new:
+            first, last = order == [REGISTER_FIRST], order == [REGISTER_LAST]
+            register = emitter.register_first if first else emitter.register_last if last else emitter.register
+            register(event, handler)
+
+
 def replace_connections(client: Any) -> bool:
     """Give a client a new pool; for a forked child, which shares the sockets of the old one with its parent.
 

@@ -6,7 +6,7 @@ import http.client
 import io
 import socket
 
-from urllib3.connection import HTTPConnection, HTTPSConnection
+import urllib3.connection
 from urllib3.exceptions import ConnectTimeoutError, NameResolutionError, NewConnectionError
 from urllib3.util.connection import allowed_gai_family
 from urllib3.util.wait import wait_for_read
@@ -19,8 +19,16 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from urllib3.connection import HTTPConnection, HTTPSConnection
+
     from .._clock import Instant
     from .policy import ConnectionPolicy
+else:
+    # urllib3's own, also where this is imported while a test's are in their place: see `Pool.ConnectionCls`.
+    HTTPConnection, HTTPSConnection = (
+        next(one for one in kind.__mro__ if one.__module__ == "urllib3.connection")
+        for kind in (urllib3.connection.HTTPConnection, urllib3.connection.HTTPSConnection)
+    )
 
 # A NAT gateway forgets a flow that is silent for 350 s; a peer that is gone is noticed within 35 s. Linux has the first
 # name, macOS the second; TCP_USER_TIMEOUT, in ms, is Linux's: how long what was sent may stay unacknowledged.
@@ -57,6 +65,7 @@ class PooledConnection(HTTPConnection):
     read_s: float | None = READ_S
     _used_at: Instant = (0.0, 0.0)
     _generation = 0
+    _sockets: Any = None
     _by_budget = False
 
     def stamp(self) -> None:
@@ -77,6 +86,8 @@ class PooledConnection(HTTPConnection):
         sock = self.sock
         if sock is None or self.policy.has_expired(self._used_at, self._generation, self.policy.clock.now()):
             return False
+        if self._sockets is not socket.socket:  # gevent, or a test, has replaced them since, or is over
+            return False
         return not wait_for_read(sock, timeout=0.0) or self._is_only_waiting()
 
     def _is_only_waiting(self) -> bool:
@@ -86,6 +97,7 @@ class PooledConnection(HTTPConnection):
     def connect(self) -> None:
         """Open it, TLS too, in the time that there is."""
         self._generation = self.policy.generation
+        self._sockets = socket.socket
         try:
             super().connect()
         except TimeoutError as error:  # of the handshake

@@ -283,11 +283,14 @@ class Use:
         self.is_open = False  # httpcore keeps a connection that was closed here until its next request
         self.used_at = policy.clock.now()
         self._generation = policy.generation
+        self._sockets = socket.socket
         self._pooled = False  # there was an exchange before this one
         self._answered = False  # a byte of the response has come
 
     def has_expired(self) -> bool:
-        """Whether it may be dead for having been idle, or belongs to what was closed."""
+        """Whether it may be dead for having been idle, belongs to what was closed, or has sockets of another kind."""
+        if self._sockets is not socket.socket:  # gevent, or a test, has replaced them since, or is over
+            return True
         return self.policy.has_expired(self.used_at, self._generation, self.policy.clock.now())
 
     def wrote(self) -> None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import threading
+from contextlib import suppress
 from functools import partial
 from http.client import HTTPException
-from queue import Full
+from queue import Empty, Full
 from weakref import WeakSet
 
 from urllib3 import HTTPConnectionPool, HTTPSConnectionPool, PoolManager, Timeout
@@ -39,30 +40,83 @@ if TYPE_CHECKING:
 _MAX_HOSTS = 32
 
 
+class Stack:
+    """Idle connections, the last that came first. Thread-safe without a lock: each step is one of a list.
+
+    What urllib3 takes from `queue` has a lock, which a forked child would have to replace, and whose name is another
+    once gevent or eventlet has replaced `queue`.
+    """
+
+    def __init__(self, maxsize: int) -> None:
+        self.maxsize = maxsize
+        self.queue: list[Any] = []
+
+    def get(self, block: bool = True, timeout: float | None = None) -> Any:  # noqa: ARG002, FBT001, FBT002 - as `queue` has it
+        """The last one; `Empty` if there is none."""
+        try:
+            return self.queue.pop()
+        except IndexError:
+            raise Empty from None
+
+    def put(self, item: Any, block: bool = True, timeout: float | None = None) -> None:  # noqa: ARG002, FBT001, FBT002 - the same
+        """Keep one; `Full` if there are enough. None stands for one that may be opened, which nobody waits for here."""
+        if item is None:
+            return
+        self.queue.append(item)
+        if len(self.queue) > self.maxsize:
+            with suppress(ValueError):  # another thread has taken it
+                self.queue.remove(item)
+                raise Full
+
+    def qsize(self) -> int:
+        """How many there are."""
+        return len(self.queue)
+
+
 class Pool(HTTPConnectionPool):
     """The connections to one host. Thread-safe."""
 
-    ConnectionCls: Any = PooledConnection  # the protocol of urllib3 is narrower than its classes
+    QueueCls: Any = Stack  # the protocol of urllib3 is narrower than its classes; so it is below
+    _kind: Any = PooledConnection
+    _urllib3s: Any = HTTPConnectionPool
 
-    def __init__(self, pools: Pools, *args: Any, **options: Any) -> None:
+    def __init__(self, pools: Pools, *args: Any, kind: Any = None, urllib3s: Any = None, **options: Any) -> None:
         self.policy = pools.policy
+        if kind is not None:
+            self._kind, self._urllib3s = kind, urllib3s  # with those through a SOCKS proxy in the place of plain ones
+        if options.get("block"):
+            self.QueueCls = HTTPConnectionPool.QueueCls  # one that can be waited for
         super().__init__(*args, **options)
         pools.register(self)
 
+    @property
+    def ConnectionCls(self) -> Any:  # type: ignore[override] # noqa: N802 - urllib3's name, which it only reads
+        """The kind of connection that is opened: ours, unless a test has put another in the place of urllib3's."""
+        theirs = self._urllib3s.ConnectionCls
+        return self._kind if theirs in self._kind.__mro__ else theirs
+
     def _new_conn(self) -> Any:
         connection: Any = super()._new_conn()
-        connection.policy = self.policy
+        if _is_ours(connection):
+            connection.policy = self.policy
         return connection
+
+    def _get_conn(self, timeout: float | None = None) -> Any:
+        if self.ConnectionCls is not self._kind:
+            self.close_expired(_any)  # what was kept before a test began would pass it by
+        return super()._get_conn(timeout)
 
     def _put_conn(self, conn: Any) -> None:
         # As urllib3 has it, without a warning for what finds no room: threads do not wait for a connection, so it does.
         stack = self.pool
-        if conn is not None:
+        kept = None  # what is not ours is used once: it may be of a test that is over by the next request
+        if _is_ours(conn):
             conn.stamp()
+            kept = conn
         try:
             if stack is not None:
-                stack.put(conn, block=False)
-                return
+                stack.put(kept, block=False)
+                conn = conn if kept is None else None
         except Full:
             pass
         if conn is not None:
@@ -77,6 +131,8 @@ class Pool(HTTPConnectionPool):
             raise
 
     def _make_request(self, conn: Any, method: str, url: str, *args: Any, **options: Any) -> BaseHTTPResponse:
+        if not _is_ours(conn):
+            return super()._make_request(conn, method, url, *args, **options)
         timeout: Timeout = options["timeout"]
         conn.read_s = timeout.read_timeout if timeout.total is None else _read_s(timeout)
         conn.answered = False
@@ -95,13 +151,19 @@ class Pool(HTTPConnectionPool):
     def close_expired(self, has_expired: Callable[[PooledConnection], bool]) -> None:
         """Close the idle connections that `has_expired` tells."""
         stack: Any = self.pool
-        expired: list[PooledConnection] = []
-        if stack is not None:
-            with stack.mutex:
-                expired += [one for one in stack.queue if one is not None and has_expired(one)]
-                stack.queue[:] = [None if one in expired else one for one in stack.queue]
-        for connection in expired:
-            connection.close()
+        for one in [] if stack is None else [*stack.queue]:
+            if one is not None and has_expired(one):
+                self._drop(stack, one)
+
+    def _drop(self, stack: Any, connection: PooledConnection) -> None:
+        """Close an idle connection, unless another thread has just taken it."""
+        try:
+            stack.queue.remove(connection)
+        except ValueError:
+            return
+        with suppress(Full):
+            stack.put(None, block=False)  # who waits for one may open it
+        connection.close()
 
     def idle_s(self, now: Instant) -> list[float]:
         """For how long each open connection has been idle at `now`."""
@@ -123,10 +185,11 @@ class Pool(HTTPConnectionPool):
             connection.close()  # closes a descriptor, and sends nothing
 
 
-class TlsPool(Pool, HTTPSConnectionPool):
+class TlsPool(Pool, HTTPSConnectionPool):  # type: ignore[override] # `ConnectionCls`, see above
     """The same over TLS."""
 
-    ConnectionCls = PooledTlsConnection
+    _kind: Any = PooledTlsConnection
+    _urllib3s: Any = HTTPSConnectionPool
 
     def __init__(self, pools: Pools, *args: Any, **options: Any) -> None:
         # With options of its own it gets a context of its own: urllib3 writes them into the context.
@@ -197,8 +260,16 @@ class Pools:
         return self._manager
 
     def install_pools(self, manager: PoolManager) -> None:
-        """Have `manager` make pools of ours."""
-        manager.pool_classes_by_scheme = {"http": partial(Pool, self), "https": partial(TlsPool, self)}  # type: ignore[dict-item] # they are called only
+        """Have `manager` make pools of ours: urllib3's, or one for a proxy."""
+        plain, tls = partial(Pool, self), partial(TlsPool, self)
+        if "_socks_options" in manager.connection_pool_kw:
+            from urllib3.contrib import socks as theirs  # with PySocks, where somebody has such a proxy
+
+            from . import socks
+
+            plain = partial(plain, kind=socks.SocksConnection, urllib3s=theirs.SOCKSHTTPConnectionPool)
+            tls = partial(tls, kind=socks.SocksTlsConnection, urllib3s=theirs.SOCKSHTTPSConnectionPool)
+        manager.pool_classes_by_scheme = {"http": plain, "https": tls}  # type: ignore[dict-item] # they are called only
 
     def register(self, pool: Pool) -> None:
         """A pool was made."""
@@ -219,10 +290,14 @@ class Pools:
             raise ConfigurationError(
                 "origin: give a URL such as 'https://partner.example', with a number as the port"
             ) from None
+        self.connect(pool)
+
+    def connect(self, pool: Any) -> None:
+        """The same in a pool that is there."""
         pool.policy.check_time(pool.host)
         connection = pool._get_conn()  # noqa: SLF001 - what its `urlopen` begins and ends with
         try:
-            if connection.is_closed:
+            if _is_ours(connection) and connection.is_closed:
                 connection.timeout = CONNECT_S
                 connection.answered = False
                 connection.connect()
@@ -266,6 +341,11 @@ class Pools:
         now = self.policy.clock.now()
         idle = sorted((f"{pool.host}:{pool.port}", len(pool.idle_s(now))) for pool in self._all())
         return f"Pools({', '.join(f'{host}: {count}' for host, count in idle if count)})"
+
+
+def _is_ours(connection: Any) -> bool:
+    """Whether it is none that a test has put in the place of urllib3's."""
+    return isinstance(connection, PooledConnection)
 
 
 def _has_expired(now: Instant, connection: PooledConnection) -> bool:

@@ -32,9 +32,10 @@ def warm_imports(env: Environment) -> None:  # noqa: ARG001 - what every feature
 class RequestsSession:
     """The session, with its adapter; its connections are those of the pools."""
 
-    __slots__ = ("session",)
+    __slots__ = ("_pools", "session")
 
     def __init__(self, pools: Pools) -> None:
+        self._pools = pools
         self.session = Session()
         self.session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
         adapter = Adapter(pools)
@@ -45,6 +46,19 @@ class RequestsSession:
     def of(cls, env: Environment) -> Self:
         """That of an environment."""
         return cls(env._parts[Pools])
+
+    def open(self, url: str) -> None:
+        """Have a connection ready that the first request of the session takes; see `Pools.open`."""
+        adapter: Any = self.session.get_adapter(url)
+        if not isinstance(adapter, Adapter):
+            return  # one that a user has mounted
+        told: Any = self.session.merge_environment_settings(url, {}, None, None, None)  # as before each request
+        request = requests.Request("GET", url).prepare()
+        pool: Any = adapter.get_connection_with_tls_context(
+            request, told["verify"], proxies=told["proxies"], cert=told["cert"]
+        )
+        if pool.proxy is None:
+            self._pools.connect(pool)
 
 
 class Session(requests.Session):

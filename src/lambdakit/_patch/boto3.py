@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from .._clients import Clients
 from .._clients import client as kept_client
 from .._clients import resource as kept_resource
+from .._environment import part
 from ..exceptions import ConfigurationError
 from . import SimpleCall
 
@@ -57,9 +59,9 @@ def _answer(
 
 
 def _default_session_is_plain() -> bool:
-    """Whether boto3's default session, if there is one, is as boto3 makes it by itself.
+    """Whether boto3's default session, if there is one, is as boto3 makes it by itself, and nobody listens to it.
 
-    What cannot be seen: a botocore session of one's own in it, and event handlers.
+    What cannot be seen: a botocore session of one's own in it.
     """
     import boto3  # loaded: it is what was patched
 
@@ -69,6 +71,8 @@ def _default_session_is_plain() -> bool:
     try:
         inner = session._session  # noqa: SLF001 - nothing public tells what a session was given
         credentials = inner._credentials  # noqa: SLF001 - `get_credentials` would fetch them
-        return not inner.instance_variables() and (credentials is None or credentials.method in _LAMBDAS)
+        if inner.instance_variables() or not (credentials is None or credentials.method in _LAMBDAS):
+            return False
+        return not part(Clients).has_listeners(inner.get_component("event_emitter"))
     except AttributeError:
         return False

@@ -18,6 +18,7 @@ import httpx
 import pytest
 import requests
 import urllib3
+from running import RunningClock
 from tools import exchanges
 from tools.exchanges import (
     ANSWERS,
@@ -119,6 +120,15 @@ def of_oauth(_: str, url: str, *__: Any) -> tuple[int, bytes]:
     """The token."""
     token = lambdakit.oauth_token(url, client_id="c", client_secret="s")
     return 200, json.dumps({"access_token": str(token)}).encode()
+
+
+@pytest.fixture
+def env() -> Iterator[lambdakit.Environment]:  # type: ignore[override]
+    """Without pauses."""
+    env = lambdakit.Environment(clock=RunningClock(chance=0.0))
+    with lambdakit.use_environment(env):
+        yield env
+    env.close()
 
 
 @contextlib.contextmanager

@@ -29,8 +29,11 @@ def framed(body: Any, headers: Any, *, chunked: bool) -> tuple[Any, Any]:
         return body, headers
     length: int | None
     if "content-length" in said:
-        text = str(said["content-length"])
-        length = int(text) if text.isdecimal() and text.isascii() else None
+        text = said["content-length"]
+        text = text.decode("latin-1") if isinstance(text, bytes) else str(text)
+        if not (text.isdecimal() and text.isascii()):
+            raise ConfigurationError("headers: Content-Length is no number of bytes")
+        length = int(text)
     else:
         length = _length(body)
         if length is not None:

@@ -282,7 +282,7 @@ class _Response(http.client.HTTPResponse):
         if not self.isclosed():
             if self.chunked or self.length != 0:
                 return False
-            self._look_behind()  # it has no body, and nobody has asked for it
+            self._close_conn()  # it has no body, and nobody has asked for it
         return not self._pooled.spoiled
 
 

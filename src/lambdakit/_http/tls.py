@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 # As `ssl.create_default_context` has it.
 _VERIFY = ssl.VERIFY_X509_PARTIAL_CHAIN | ssl.VERIFY_X509_STRICT if sys.version_info >= (3, 13) else 0
+_MAX_CONTEXTS = 32  # a function with more pairs of certificates writes them itself
 _MAX_SESSIONS = 100  # one for each host; a function that meets more crawls
 # Python leaks a copy of a session whenever one is read, 1 to 3 KB.
 # So one is read where a handshake was a full one, and of a host that does not resume it, or only sometimes, no more.
@@ -94,6 +95,8 @@ class Contexts:
                     raise
                 return context  # the file is being written, or gone: what it was is good until somebody asks again
             new.stamps = stamps
+            if len(self._made) >= _MAX_CONTEXTS:
+                self._made.clear()
             if context is None:
                 return self._made.setdefault(key, new)
             self._made[key] = context = new

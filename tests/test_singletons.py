@@ -830,6 +830,24 @@ def test_a_loop_that_is_closed_at_once_lets_go(env: Environment) -> None:
     assert held(env).instances() == []
 
 
+def test_a_kept_loop_that_cannot_run_lets_go(env: Environment) -> None:
+    """The environment is closed within another loop, and so is the kept one, with nothing awaited."""
+    database = lambdakit.singleton(connect_async)
+    made: list[AsyncConnection] = []
+
+    @lambdakit.handler
+    async def handler(event: object, context: object) -> None:
+        made.append(await database())
+
+    async def close() -> None:
+        env.close()
+
+    handler({}, FakeContext())
+    asyncio.run(close())
+    assert made[0].closed == 0
+    assert held(env).instances() == []
+
+
 def test_a_loop_outlives_its_environment() -> None:
     """Then there is nothing to close at its end."""
     database = lambdakit.singleton(connect_async)

@@ -457,12 +457,7 @@ def _run_without_waiting(work: Coroutine[Any, Any, Any]) -> Any:
 def _run_in(loop: Any, work: Callable[[], Coroutine[Any, Any, Any]]) -> None:
     with suppress(RuntimeError):  # it was closed meanwhile
         if loop.is_running():  # perhaps in this very thread: it is done when the loop comes to it
-            coroutine = work()
-            try:
-                sys.modules["asyncio"].run_coroutine_threadsafe(coroutine, loop)
-            except RuntimeError:
-                coroutine.close()
-                raise
+            loop.call_soon_threadsafe(lambda: loop.create_task(work()))
         else:
             run_if_standing(loop, work)
 
@@ -474,15 +469,15 @@ class _Ending:
         self._singletons = ref(singletons)
         self._loop = ref(loop)
 
+    def _release(self) -> list[Instance]:
+        singletons, loop = self._singletons(), self._loop()
+        return [] if singletons is None or loop is None else singletons.release_of_loop(loop)
+
     async def end(self) -> None:
         """Close them, quietly, while the loop can."""
-        singletons, loop = self._singletons(), self._loop()
-        if singletons is not None and loop is not None:
-            for instance in singletons.release_of_loop(loop):
-                await instance.factory.close(instance.value)
+        for instance in self._release():
+            await instance.factory.close(instance.value)
 
     def abandon(self) -> None:
         """Nothing can be closed any more."""
-        singletons, loop = self._singletons(), self._loop()
-        if singletons is not None and loop is not None:
-            singletons.release_of_loop(loop)
+        self._release()

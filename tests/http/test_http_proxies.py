@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import json
 import socket
 import threading
@@ -156,6 +157,7 @@ def test_httpx_without_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
         assert (len(proxy.requests), len(direct.requests)) == (0, 1)
 
 
+@pytest.mark.filterwarnings("ignore::ResourceWarning")  # of what a child forgets, in the same process here
 def test_connections_by_a_proxy_are_the_environments(monkeypatch: pytest.MonkeyPatch) -> None:
     """They end with it, and a forked child has none of them."""
     with keeping() as proxy:
@@ -174,6 +176,7 @@ def test_connections_by_a_proxy_are_the_environments(monkeypatch: pytest.MonkeyP
             assert proxy.connections == expected * len(fronts)
         runner.close()
         env.close()
+        gc.collect()
 
 
 async def _get(url: str) -> None:

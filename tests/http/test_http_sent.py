@@ -7,6 +7,7 @@ import gzip
 import io
 import json
 import tempfile
+from array import array
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -128,6 +129,15 @@ def test_an_empty_file_has_no_bytes_and_a_file_of_the_system_no_length(server: K
     assert "chunked" in head
     assert b"VmPeak" in body
 
+    class Device(io.BytesIO):
+        """One that can be sought and has no end."""
+
+        def seek(self, to: int, whence: int = 0, /) -> int:
+            return super().seek(0 if whence else to)
+
+    http.put(server.url, body=Device(b"content"))
+    assert sent(server)[1] == b"7\r\ncontent\r\n0\r\n\r\n"
+
 
 WRONG_LENGTHS: list[tuple[Any, str]] = [
     (b"content", "8"),
@@ -139,6 +149,7 @@ WRONG_LENGTHS: list[tuple[Any, str]] = [
     (io.BytesIO(b"content"), "6"),
     (bytearray(b"content"), "6"),
     (memoryview(b"content"), "8"),
+    (array("B", b"content"), "6"),
 ]
 
 
@@ -372,3 +383,14 @@ def test_json_is_read_as_it_may_be_written(encoding: str, options: dict[str, Any
         assert isinstance(got, urllib3.HTTPResponse)
         assert http.httpx_client().get(url).json() == {"a": "ü"}
     assert codecs.BOM_UTF8 not in TEXT.encode()
+
+
+def test_a_response_of_somebody_elses_class_stays_one() -> None:
+    """Such as that of a tool which has put its own answers in the place of urllib3's."""
+
+    class Own(urllib3.HTTPResponse):
+        pass
+
+    manager: Any = http.pool()
+    manager.urlopen = lambda *_, **__: Own(b"{}", status=200)
+    assert type(http.get("http://partner.invalid")) is Own

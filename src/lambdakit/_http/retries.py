@@ -67,10 +67,6 @@ class Retries(Retry):
         """Wait, before the next attempt."""
         self.policy.clock.sleep(self.pause_s)
 
-    def sleep_for_retry(self, response: BaseHTTPResponse) -> bool:  # noqa: ARG002 - urllib3 gives it
-        """Before a redirect is followed nobody waits."""
-        return False
-
 
 def retries(policy: ConnectionPolicy, *, retry: Any = True) -> Retries:
     """The retries of a request.

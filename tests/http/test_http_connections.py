@@ -27,7 +27,7 @@ from faults import OK, Peer, answering, serving
 from http_server import Keys, keeping, keys, response
 from lambdakit import Environment, http
 from lambdakit._event_loop import life_of
-from lambdakit._http.httpx_clients import AsyncBackend, Backend, NothingSentError, Uses, _Kept, _use_of
+from lambdakit._http.httpx_clients import AsyncBackend, Backend, Losses, NothingSentError, Uses, _Kept, _use_of
 from lambdakit._http.policy import idle_limit_s
 from lambdakit._http.pools import Pools
 from lambdakit.testing import FakeContext
@@ -577,6 +577,33 @@ def test_what_a_thread_closes_is_not_what_another_sends_over(clock: RunningClock
         assert failures == []
         assert len(server.requests) == 2 * 8 * 25
         env.close()
+
+
+def test_a_connection_that_is_closed_as_it_is_taken() -> None:
+    """Nothing was sent over it: another one takes the request, whatever its method; but not for ever."""
+    with serving(answering(OK)) as server:
+        client = http.httpx_client()
+        use = client.get(url_of(server)).extensions["network_stream"].use
+        left = [False]
+        use.is_over = lambda _: left.pop() if left else True
+        use.is_open = False
+        assert client.post(url_of(server)).status_code == 200
+        assert server.connections == 2
+    lost = httpx.ReadError("lost")
+    lost.__cause__ = NothingSentError()
+    losses = Losses(httpx.Request("POST", "http://partner.invalid"))
+    assert [losses.allow(lost) for _ in range(12)] == [True] * 10 + [False] * 2
+
+
+def test_a_loop_that_has_ended_what_was_in_it() -> None:
+    """And was not closed: there is nothing to close in it."""
+    with serving(answering(OK)) as server:
+        loop = asyncio.new_event_loop()
+        loop.run_until_complete(_get(url_of(server)))
+        loop.run_until_complete(loop.shutdown_asyncgens())
+        assert sockets(server.port) == set()
+        lambdakit.environment().close()
+        loop.close()
 
 
 def test_a_stream_of_ones_own_is_sent_once() -> None:

@@ -868,5 +868,6 @@ class AsyncBackend(httpcore.AsyncNetworkBackend):
         """As `Backend` has it: anyio tries the addresses by itself."""
         use = self._uses.begin(host, port)
         with use.bounded(timeout) as timeout_s:
-            inner = await self._inner.connect_tcp(host, port, timeout_s, local_address, socket_options)
-            return AsyncStream(inner, use, self._context)
+            return AsyncStream(
+                await self._inner.connect_tcp(host, port, timeout_s, local_address, socket_options), use, self._context
+            )

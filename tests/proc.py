@@ -1,4 +1,4 @@
-"""What /proc tells: the processes that a process has started, and the sockets of this one."""
+"""What /proc tells: the processes that a process has started, the sockets of this one, and its memory."""
 
 from __future__ import annotations
 
@@ -33,3 +33,9 @@ def sockets(port: int) -> set[str]:
         except OSError:  # the descriptor of the listing itself, or a socket that listens
             continue
     return found
+
+
+def resident_kb() -> int:
+    """The memory of this process that is there."""
+    lines = Path("/proc/self/status").read_text("ascii").splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("VmRSS"))

@@ -23,7 +23,7 @@ from snapshots import restore, snapshot
 
 import lambdakit
 from lambdakit import ConfigurationError, Environment, LambdakitError, MissingDependencyError
-from lambdakit._event_loop import EventLoop
+from lambdakit._event_loop import EventLoop, run_if_standing
 from lambdakit.testing import FakeContext
 
 KINDS = ["asyncio", pytest.param("uvloop", marks=pytest.mark.skipif(sys.platform == "win32", reason="no uvloop"))]
@@ -870,7 +870,7 @@ def test_a_handler_that_calls_another_is_one_invocation() -> None:
 FORKED = """
 import asyncio, contextlib, os, sys, warnings
 import lambdakit
-from lambdakit._event_loop import EventLoop
+from lambdakit._event_loop import EventLoop, run_if_standing
 
 warnings.simplefilter("ignore", DeprecationWarning)  # of Python 3.12 on, about forks beside threads
 listening = []
@@ -1028,3 +1028,47 @@ def test_a_child_of_a_process_without_loops() -> None:
     with lambdakit.use_environment(env):
         assert handler({}, FakeContext()) == "done"
     env.close()
+
+
+def test_a_kept_loop_is_run_by_who_takes_it(env: Environment) -> None:
+    """By nobody while somebody has it; what another thread has put in its place goes back there."""
+
+    @lambdakit.handler
+    async def handler(event: object, context: object) -> asyncio.AbstractEventLoop:
+        return asyncio.get_running_loop()
+
+    @lambdakit.handler(loop="uvloop")
+    async def other(event: object, context: object) -> asyncio.AbstractEventLoop:
+        return asyncio.get_running_loop()
+
+    async def work() -> str:
+        return "done"
+
+    loops = [handler({}, FakeContext()), other({}, FakeContext())]
+    assert [run_if_standing(loop, work) for loop in loops] == ["done", "done"]
+    kept = env._parts[EventLoop]
+    runner = kept._idle.pop("asyncio")
+    assert run_if_standing(loops[0], work) is None
+    kept._idle["asyncio"] = another = kept._open_runner("asyncio")
+    assert not kept._take("asyncio", runner)
+    assert kept._idle["asyncio"] is another
+    kept._give_back("asyncio", runner, usable=True)
+    assert loops[0].is_closed()
+    assert handler({}, FakeContext()) is another.get_loop()
+    env.close()
+
+
+def test_a_loop_that_is_closed_while_it_is_borrowed(env: Environment) -> None:
+    """Is not kept after it."""
+
+    @lambdakit.handler
+    async def handler(event: object, context: object) -> asyncio.AbstractEventLoop:
+        return asyncio.get_running_loop()
+
+    async def work() -> None:
+        env.close()
+
+    loop = handler({}, FakeContext())
+    run_if_standing(loop, work)
+    assert loop.is_closed()
+    assert handler({}, FakeContext()) is not loop

@@ -786,8 +786,105 @@ def test_each_loop_has_its_own(env: Environment) -> None:
         assert await database() is first
         return first
 
-    assert asyncio.run(twice()) is not asyncio.run(twice())
+    first, second = asyncio.run(twice()), asyncio.run(twice())
+    assert first is not second
+    assert (first.closed, second.closed, held(env).instances()) == (1, 1, [])
+
+
+def test_a_loop_that_ends_closes_what_was_built_in_it(env: Environment) -> None:
+    """What was built last comes first, while something can still be awaited; what fails there stops nothing."""
+    order: list[str] = []
+
+    def database(name: str) -> Any:
+        async def close(_: object) -> None:
+            await asyncio.sleep(0)
+            order.append(name)
+            raise OSError
+
+        @lambdakit.singleton(close=close)
+        async def factory() -> object:
+            return object()
+
+        return factory
+
+    one, two = database("one"), database("two")
+
+    async def main() -> None:
+        await one()
+        await two()
+
+    asyncio.run(main())
+    assert order == ["two", "one"]
+    assert held(env).instances() == []
+
+
+def test_a_loop_that_is_closed_at_once_lets_go(env: Environment) -> None:
+    """Nothing can be awaited any more; the next one that builds something finds it, or the end of the environment."""
+    database = lambdakit.singleton(connect_async)
+    loops = [asyncio.new_event_loop() for _ in range(3)]
+    for loop in loops:
+        first = loop.run_until_complete(database())
+        loop.close()
+    assert first.closed == 0
     assert len(held(env).instances()) == 1
+    env.close()
+    assert held(env).instances() == []
+
+
+def test_a_kept_loop_that_cannot_run_lets_go(env: Environment) -> None:
+    """The environment is closed within another loop, and so is the kept one, with nothing awaited."""
+    database = lambdakit.singleton(connect_async)
+    made: list[AsyncConnection] = []
+
+    @lambdakit.handler
+    async def handler(event: object, context: object) -> None:
+        made.append(await database())
+
+    async def close() -> None:
+        env.close()
+
+    handler({}, FakeContext())
+    asyncio.run(close())
+    assert made[0].closed == 0
+    assert held(env).instances() == []
+
+
+def test_a_loop_outlives_its_environment() -> None:
+    """Then there is nothing to close at its end."""
+    database = lambdakit.singleton(connect_async)
+
+    async def main() -> object:
+        with lambdakit.use_environment(Environment()):
+            await database()
+        gc.collect()
+        return asyncio.get_running_loop()
+
+    with asyncio.Runner() as runner:
+        runner.run(main())
+
+
+def test_no_thread_runs_a_loop_of_another(env: Environment) -> None:
+    """Its owner may run it at any moment; a loop whose thread is over is anybody's."""
+    database = lambdakit.singleton(connect_async)
+    loop, built, over = asyncio.new_event_loop(), threading.Event(), threading.Event()
+    made: list[AsyncConnection] = []
+
+    def own() -> None:
+        made.append(loop.run_until_complete(database()))
+        built.set()
+        assert over.wait(PATIENCE_S)
+        made.append(loop.run_until_complete(database()))
+
+    thread = threading.Thread(target=own)
+    thread.start()
+    assert built.wait(PATIENCE_S)
+    env.close()
+    assert made[0].closed == 0
+    over.set()
+    thread.join(PATIENCE_S)
+    env.close()
+    assert made[1].closed == 1
+    loop.close()
 
 
 def test_loops_at_the_same_time(env: Environment) -> None:
@@ -833,7 +930,9 @@ def test_closing_in_a_loop_that_runs(env: Environment) -> None:
 def test_closing_in_a_loop_that_is_closed(env: Environment) -> None:
     """Nothing can be done, nothing is raised, and nobody hears of a coroutine that was not awaited."""
     database = lambdakit.singleton(connect_async)
-    first = asyncio.run(database())
+    loop = asyncio.new_event_loop()
+    first = loop.run_until_complete(database())
+    loop.close()
     env.close()
     gc.collect()
     assert first.closed == 0

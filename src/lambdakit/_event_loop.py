@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import gc
 import sys
+import threading
+from contextlib import suppress
 from contextvars import copy_context
+from threading import get_ident
+from weakref import WeakKeyDictionary
 
 from ._diagnostics import warn
 from ._environment import CURRENT, error_name
@@ -13,7 +17,7 @@ from .exceptions import ConfigurationError, MissingDependencyError
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop, Runner, Task
-    from collections.abc import Awaitable, Callable
+    from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
     from typing import Any, TypeVar
 
     from ._clock import Budget
@@ -21,6 +25,7 @@ if TYPE_CHECKING:
 
     R = TypeVar("R")
 
+_LIFE = "_lambdakit_life"
 _END_S = 0.1  # for what a cancelled task does in `finally`; a fraction of the deadline margin
 _SHOWN = 5  # names in a warning
 
@@ -36,6 +41,86 @@ def loop_kind(given: Any) -> str:
             'loop="uvloop": uvloop is not installed; `pip install uvloop`, or leave loop= out'
         ) from error
     return "uvloop"
+
+
+class LoopLife:
+    """What belongs to an event loop and ends with it; the loop itself holds it, so that both go together.
+
+    `asyncio.run`, a `Runner` and the kept loop close async generators before they close the loop: one of these ends
+    what is `owned` while something can still be awaited. A loop that is closed without has it abandoned.
+
+    Attributes:
+        owned: by owner, what has ``async end()``, and ``abandon()`` for a loop that is closed already. It must not hold
+            its owner.
+        thread: the one that has run the loop last, as far as is known.
+        keeper: the `EventLoop` whose loop it is, if it is one's.
+    """
+
+    __slots__ = ("_generator", "keeper", "owned", "thread")
+
+    def __init__(self) -> None:
+        self.owned: WeakKeyDictionary[Any, Any] = WeakKeyDictionary()
+        self.thread = 0
+        self.keeper: EventLoop | None = None
+        self._generator: Any = None
+
+    def arm(self) -> None:
+        """Have it end with the running loop."""
+        if self._generator is None:
+            self._generator = self._until_the_end()
+            with suppress(StopIteration):
+                self._generator.__anext__().send(None)  # up to its `yield`: nothing is awaited
+
+    async def _until_the_end(self) -> AsyncIterator[None]:
+        try:
+            yield
+        finally:
+            self._generator = None
+            for owned in self._take():
+                await owned.end()
+
+    def abandon(self) -> None:
+        """The loop is closed."""
+        for owned in self._take():
+            owned.abandon()
+
+    def _take(self) -> list[Any]:
+        owned = [*self.owned.values()]
+        self.owned.clear()
+        owned.reverse()
+        return owned
+
+
+def life_of(loop: AbstractEventLoop) -> LoopLife:
+    """The life of any loop."""
+    life: LoopLife | None = getattr(loop, _LIFE, None)
+    if life is None:
+        life = LoopLife()
+        setattr(loop, _LIFE, life)
+    return life
+
+
+def life_of_running(loop: AbstractEventLoop) -> LoopLife:
+    """That of the loop which this code runs in."""
+    life = life_of(loop)
+    life.thread = get_ident()
+    life.arm()
+    return life
+
+
+def run_if_standing(loop: AbstractEventLoop, work: Callable[[], Coroutine[Any, Any, R]]) -> R | None:
+    """What `work` brings, run in a loop that stands still and is this thread's; None where it cannot be.
+
+    A loop that another thread has run may be run by it at any moment. A kept one is taken from its keeper meanwhile.
+    """
+    if loop.is_closed() or loop.is_running() or in_loop():
+        return None
+    life = life_of(loop)
+    if life.keeper is not None:
+        return life.keeper.run_standing(loop, work)
+    if life.thread != get_ident() and any(thread.ident == life.thread for thread in threading.enumerate()):
+        return None
+    return loop.run_until_complete(work())
 
 
 class EventLoop:
@@ -92,9 +177,8 @@ class EventLoop:
             return result
         finally:
             mine = runner in self._open  # not in a child that was forked within `work`: there it is the parent's
-            usable = usable and times_closed == self._times_closed
-            if mine and not (usable and self._idle.setdefault(kind, runner) is runner):
-                self._close_runner(runner)
+            if mine:
+                self._give_back(kind, runner, usable=usable and times_closed == self._times_closed)
 
     def _open_runner(self, kind: str) -> Runner:
         import asyncio  # 50 ms, paid only for coroutines; in INIT, where the decorator can tell that it has one
@@ -104,8 +188,31 @@ class EventLoop:
         if kind == "uvloop":
             factory = sys.modules["uvloop"].new_event_loop
         runner = asyncio.Runner(loop_factory=factory)
+        life_of(runner.get_loop()).keeper = self
         self._open.add(runner)
         return runner
+
+    def run_standing(self, loop: AbstractEventLoop, work: Callable[[], Coroutine[Any, Any, R]]) -> R | None:
+        """What `work` brings, run in a kept loop if nobody else has it; None otherwise."""
+        for kind, runner in [*self._idle.items()]:
+            if runner.get_loop() is loop and self._take(kind, runner):
+                times_closed = self._times_closed
+                try:
+                    return runner.run(work(), context=copy_context())
+                finally:
+                    self._give_back(kind, runner, usable=times_closed == self._times_closed)
+        return None
+
+    def _take(self, kind: str, runner: Runner) -> bool:
+        """Have this runner for this thread alone."""
+        taken = self._idle.pop(kind, None)
+        if taken is not None and taken is not runner:  # another thread was faster, and has put its own there
+            self._give_back(kind, taken, usable=True)
+        return taken is runner
+
+    def _give_back(self, kind: str, runner: Runner, *, usable: bool) -> None:
+        if not (usable and self._idle.setdefault(kind, runner) is runner):
+            self._close_runner(runner)
 
     def _finish_tasks(self, runner: Runner, grace_s: float | None) -> None:
         if grace_s is not None and runner in self._open:
@@ -124,6 +231,7 @@ class EventLoop:
         finally:
             loop.close()
             self._open.discard(runner)
+            life_of(loop).abandon()  # what could not be closed
 
     def close(self) -> None:
         """Cancel what is left, close async generators and the loop. One at work is closed when it is done."""

@@ -13,6 +13,7 @@ TTL_S = 300.0  # as the AWS extension and Powertools' neighbours have it: a rota
 MAX_ENTRIES = 1_000  # as the AWS extension's cache; a function that needs more names is reading a database
 MAX_BYTES = 8 * 1024 * 1024  # a sixteenth of the smallest function; 128 secrets of the largest size
 MAX_IDLE_S = 20.0  # half a minute is what the quickest servers and balancers allow
+MAX_AGE_S = 120.0  # a name that moved is followed within that; browsers and the JVM have a minute or two, too
 MAX_UNUSED_S = 60.0  # balancers and firewalls begin to forget connections after minutes, some after one
 STALE_TTL_S = 3600.0  # an outage of a service of AWS is over within the hour, or known to everyone
 
@@ -38,7 +39,9 @@ class Settings:
         max_entries: how many values are kept.
         max_bytes: how many bytes they may have together.
         max_idle_s: for how long a connection may be idle, in seconds, and still be used.
-        max_unused_s: the same of a singleton without a check; by default longer, since building one costs more.
+        max_age_s: for how long an HTTP connection is used after it was opened, in seconds.
+        max_unused_s: the same as `max_idle_s` of a singleton without a check; by default longer, since building one
+            costs more.
         metrics_namespace: the CloudWatch namespace of the metrics of each invocation; None for no metrics.
         log: True for a line of JSON at each start that is not warm.
         trace_imports: True to have that line tell which imports were slow.
@@ -53,6 +56,7 @@ class Settings:
         "in_lambda",
         "init_type",
         "log",
+        "max_age_s",
         "max_bytes",
         "max_entries",
         "max_idle_s",
@@ -81,6 +85,7 @@ class Settings:
         max_entries: int = MAX_ENTRIES,
         max_bytes: int = MAX_BYTES,
         max_idle_s: float = MAX_IDLE_S,
+        max_age_s: float = MAX_AGE_S,
         max_unused_s: float = MAX_UNUSED_S,
         metrics_namespace: str | None = None,
         log: bool = False,
@@ -100,6 +105,7 @@ class Settings:
         self.max_entries = max_entries
         self.max_bytes = max_bytes
         self.max_idle_s = max_idle_s
+        self.max_age_s = max_age_s
         self.max_unused_s = max_unused_s
         self.metrics_namespace = metrics_namespace
         self.log = log
@@ -127,6 +133,7 @@ class Settings:
             max_entries=_whole(environ, "LAMBDAKIT_MAX_ENTRIES", MAX_ENTRIES, problems),
             max_bytes=_whole(environ, "LAMBDAKIT_MAX_BYTES", MAX_BYTES, problems),
             max_idle_s=_seconds(environ, "LAMBDAKIT_MAX_IDLE", MAX_IDLE_S, problems),
+            max_age_s=_seconds(environ, "LAMBDAKIT_MAX_AGE", MAX_AGE_S, problems),
             max_unused_s=_seconds(environ, "LAMBDAKIT_MAX_IDLE", MAX_UNUSED_S, []),  # a problem is told once
             metrics_namespace=environ.get("LAMBDAKIT_METRICS_NAMESPACE", "").strip() or None,
             log=_flag(environ, "LAMBDAKIT_LOG", problems),

@@ -6,6 +6,8 @@ import gc
 import sys
 import threading
 from contextlib import suppress
+from functools import partial
+from weakref import ref
 
 from ._clock import age_s
 from ._diagnostics import (
@@ -20,7 +22,7 @@ from ._diagnostics import (
     wrap,
 )
 from ._environment import part
-from ._event_loop import in_loop
+from ._event_loop import life_of_running, run_if_standing
 from ._single_flight import SingleFlight
 from ._values import PATH, Declared, Values
 from ._values.rotation import Rotations
@@ -323,7 +325,7 @@ class Singletons:
         rotations: which version a value has.
     """
 
-    __slots__ = ("_builds", "_clock", "_env", "_handled", "_instances", "_lock", "_rotations", "_values")
+    __slots__ = ("__weakref__", "_builds", "_clock", "_env", "_handled", "_instances", "_lock", "_rotations", "_values")
 
     def __init__(self, env: Environment, *, values: Values, rotations: Rotations) -> None:
         self._env = env
@@ -393,7 +395,14 @@ class Singletons:
             )
             if isinstance(instance, Exception):
                 raise instance
+            life_of_running(loop).owned.setdefault(self, _Ending(self, loop))
         return instance.value
+
+    def release_of_loop(self, loop: Any) -> list[Instance]:
+        """Give up what belongs to a loop that ends; what was built last comes first."""
+        released = self._release(lambda one: one.loop is loop)
+        released.reverse()
+        return released
 
     def _invocation(self) -> int:
         """A number that changes with each invocation."""
@@ -497,8 +506,8 @@ class Singletons:
         try:
             if loop is None:
                 self.get(factory)
-            elif not loop.is_closed() and not in_loop():
-                loop.run_until_complete(self._env._budget.bound(self.get_async(factory)))
+            else:
+                run_if_standing(loop, lambda: self._env._budget.bound(self.get_async(factory)))
         except Exception as error:  # noqa: BLE001 - a user's factory raises whatever it likes
             warn("ping: %s could not be built anew (%s)", factory.name, type(error).__name__)
 
@@ -507,11 +516,11 @@ class Singletons:
         with self._lock:
             self._builds.invalidate(lambda _: True)
         for instance in reversed(self._release(lambda _: True)):
-            closing = instance.factory.close(instance.value)
+            close = partial(instance.factory.close, instance.value)
             if instance.loop is None:
-                _run_without_waiting(closing)
+                _run_without_waiting(close())
             else:
-                _run_in(instance.loop, closing)
+                _run_in(instance.loop, close)
 
     def after_fork_in_child(self) -> bool:
         """Never run a destructor of the parent's instances; the child builds its own.
@@ -569,11 +578,30 @@ def _run_without_waiting(work: Coroutine[Any, Any, Any]) -> Any:
     raise AssertionError("it waited")  # pragma: no cover - see `Factory`
 
 
-def _run_in(loop: Any, work: Coroutine[Any, Any, Any]) -> None:
-    try:
+def _run_in(loop: Any, work: Callable[[], Coroutine[Any, Any, Any]]) -> None:
+    with suppress(RuntimeError):  # it was closed meanwhile
         if loop.is_running():  # perhaps in this very thread: it is done when the loop comes to it
-            sys.modules["asyncio"].run_coroutine_threadsafe(work, loop)
+            loop.call_soon_threadsafe(lambda: loop.create_task(work()))
         else:
-            loop.run_until_complete(work)
-    except RuntimeError:  # it is closed, or another one runs in this thread
-        work.close()
+            run_if_standing(loop, work)
+
+
+class _Ending:
+    """The instances of an event loop, for its end."""
+
+    def __init__(self, singletons: Singletons, loop: Any) -> None:
+        self._singletons = ref(singletons)
+        self._loop = ref(loop)
+
+    def _release(self) -> list[Instance]:
+        singletons, loop = self._singletons(), self._loop()
+        return [] if singletons is None or loop is None else singletons.release_of_loop(loop)
+
+    async def end(self) -> None:
+        """Close them, quietly, while the loop can."""
+        for instance in self._release():
+            await instance.factory.close(instance.value)
+
+    def abandon(self) -> None:
+        """Nothing can be closed any more."""
+        self._release()

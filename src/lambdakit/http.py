@@ -10,6 +10,7 @@ from .exceptions import ConfigurationError
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from os import PathLike
     from typing import Any, Literal, TypedDict, Unpack
 
     import httpx
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
         retry: bool | Literal["unsafe"]
         max_bytes: int | None
         redirect: bool
+        ca: str | PathLike[str] | None
+        cert: str | PathLike[str] | tuple[str | PathLike[str], ...] | None
 
 
 __all__ = [
@@ -67,9 +70,11 @@ def request(method: str, url: str, **options: Unpack[Options]) -> BaseHTTPRespon
         options: by keyword, all optional:
 
             ``body`` (bytes, a str, a file, an iterable of bytes) or ``json`` (anything that `json.dumps` takes) or
-            ``fields`` (a dictionary: the query of a GET, HEAD, DELETE or OPTIONS, a multipart form otherwise).
+            ``fields`` (a dictionary or a list of pairs: the query of a GET, HEAD, DELETE or OPTIONS, a multipart form
+            otherwise; a list is one field for each of its items, None is left out). A file that can be sought is sent
+            with its length, an iterable in chunks unless ``headers`` have a ``Content-Length``, which it has to match.
 
-            ``headers``: a dictionary. ``Authorization`` is not sent on to another host after a redirect.
+            ``headers``: a dictionary. ``Accept-Encoding: gzip`` is added, and what is compressed is decoded.
 
             ``auth``: a tuple of user and password, or an OAuth token: an object whose ``str()`` is the bearer value,
             with a method ``forget()``. After a 401 the latter is called and the request sent once more, with the token
@@ -82,20 +87,29 @@ def request(method: str, url: str, **options: Unpack[Options]) -> BaseHTTPRespon
             response came, never after a time-out; and up to two times after a status of 429, 502, 503 or 504, with
             full jitter, and not before ``Retry-After``. If there is no time for that, or it is more than 30 s, the
             response is returned as it is. Only of GET, HEAD, OPTIONS, PUT, DELETE and TRACE: ``"unsafe"`` for all.
-            False: never.
+            False: never. A body that can be read once, such as a generator or a pipe, is sent once: the response that
+            there was is returned.
 
             ``max_bytes``: of the decoded body; None, the default, for any number.
 
-            ``redirect``: whether redirects are followed, at most 10; default True.
+            ``redirect``: whether redirects are followed, at most 10; default True. 301 turns a POST into a GET, 302 and
+            303 all but a HEAD. Headers that may hold credentials and ``cert`` do not go to another host; a body
+            neither: the 307 or 308 is returned.
+
+            ``ca``: a file or a directory of certificates to trust instead of the machine's. ``cert``: the client's
+            certificate: a file with its key, or a tuple of the two, and of the key's password. Files that have changed
+            are read again for the next connection.
 
     Raises:
         ConfigurationError: an argument is wrong; the message tells which one.
         DeadlineExceededError: the invocation has no time for it, or no more.
         ValueFormatError: the body is larger than ``max_bytes``.
         urllib3.exceptions.HTTPError: no response came. As urllib3 raises it: ``MaxRetryError`` if there is no
-            connection, ``ReadTimeoutError`` after silence, ``ProtocolError`` if the connection was lost.
+            connection, ``ReadTimeoutError`` after silence, ``ProtocolError`` if the connection was lost, or a redirect
+            leads to what is no URL of http or https.
 
-    Proxies that environment variables name are not used. Resolving a host name is not bounded. Thread-safe. Since 0.1.
+    Proxies are those of the environment: ``HTTPS_PROXY``, ``HTTP_PROXY``, ``ALL_PROXY``, and ``NO_PROXY``. Resolving a
+    host name is not bounded. Thread-safe. Since 0.1.
     """
     from ._http.pools import Pools  # 60 ms with urllib3, at the first request; in INIT, see `warm_imports`
     from ._http.request import send
@@ -167,12 +181,13 @@ def httpx_client(**options: Any) -> httpx.Client:
     """An ``httpx.Client`` over connections that the environment keeps, with the behaviour of `request`, no cookies.
 
     Args:
-        options: those of ``httpx.Client``, but for those of connections: ``transport``, ``verify``, ``cert``,
-            ``http1``, ``http2``, ``limits``, ``proxy``, ``mounts``. Without any it is the same client each time; with
-            some it is a new one, over the same connections.
+        options: those of ``httpx.Client``, but for those of connections: ``transport``, ``http1``, ``http2``,
+            ``limits``, ``proxy``, ``mounts``. Without any it is the same client each time; with some it is a new one,
+            over the same connections. ``verify`` (a path or a context, not False) and ``cert`` have connections of
+            their own; files that have changed are read again for the next one.
 
     Raises:
-        ConfigurationError: an option of the connections.
+        ConfigurationError: an option of the connections, or certificates that cannot be read.
         MissingDependencyError: httpx is not installed.
 
     `DeadlineExceededError` where the invocation ends a request, else the errors of httpx. Thread-safe. Since 0.1.
@@ -186,7 +201,7 @@ def httpx_client(**options: Any) -> httpx.Client:
 def httpx_async_client(**options: Any) -> httpx.AsyncClient:
     """As `httpx_client`, an ``httpx.AsyncClient``: one for all event loops, each of which has connections of its own.
 
-    For asyncio. Since 0.1.
+    They are closed with their loop. For asyncio. Since 0.1.
     """
     from ._http.httpx_clients import HttpxAsyncClients  # as above
 

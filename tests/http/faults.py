@@ -106,6 +106,13 @@ class FaultServer:
         """Where it is reached."""
         return self.scheme, host, self.port
 
+    def forget(self) -> None:
+        """Keep nothing of the connections that have ended: for tests that open very many."""
+        with self.lock:
+            self.requests.clear()
+            self._threads = [thread for thread in self._threads if thread.is_alive()]
+            self._peers = [sock for sock in self._peers if sock.fileno() >= 0]
+
     def stop(self) -> None:
         """End everything, and wait until it has."""
         with contextlib.suppress(OSError):

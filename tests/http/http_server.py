@@ -120,7 +120,10 @@ class _Connection:
         length = int(rest.partition(b"\r\n")[0]) if mark else 0
         chunked = b"transfer-encoding: chunked" in lowered
         while len(body) < length or (chunked and not body.endswith(b"0\r\n\r\n")):
-            body += self._sock.recv(65536)
+            piece = self._sock.recv(65536)
+            if not piece:
+                return False
+            body += piece
         with self._server.lock:
             self._server.requests.append((head, body))
             self._server.numbers.append(self._number)

@@ -34,6 +34,7 @@ import lambdakit
 from faults import OK, FaultServer, Peer, answering, serving
 from http_server import Keys, keeping, keys, response
 from lambdakit import ConfigurationError, DeadlineExceededError, Environment, ValueFormatError, http
+from lambdakit._event_loop import life_of
 from lambdakit._http.pools import Pools
 from lambdakit._http.tls import Contexts
 from lambdakit.testing import FakeContext
@@ -119,7 +120,7 @@ def test_a_body_is_sent_in_each_form() -> None:
     bodies = [body for _, body in server.requests]
     assert bodies[:4] == [b"\x00bytes", b"text", '{"a":["é",1]}'.encode(), b"[]"]
     assert b'name="a"\r\n\r\nb\r\n' in bodies[4]
-    assert bodies[5:7] == [b"4\r\nfile\r\n0\r\n\r\n", b"3\r\npie\r\n3\r\nces\r\n0\r\n\r\n"]
+    assert bodies[5:7] == [b"file", b"3\r\npie\r\n3\r\nces\r\n0\r\n\r\n"]
     heads = [head.decode() for head, _ in server.requests]
     assert "Content-Type: application/json" in heads[2]
     assert "content-type: application/x" in heads[3]
@@ -828,9 +829,11 @@ def test_many_hosts_do_not_fill_the_memory_with_sessions(trusted: Keys) -> None:
     """A hundred are remembered at most."""
     context = pools().contexts.context()
     context.sessions.update({("host", port): None for port in range(100)})
+    context.read.update({("host", port): (1, 0) for port in range(100)})
     with serving(answering(OK), trusted.valid) as server:
         http.get(url_of(server))
     assert repr(pools().contexts) == "Contexts(sessions=1)"
+    assert len(context.read) == 1
 
 
 @pytest.mark.parametrize(
@@ -1311,8 +1314,8 @@ def test_what_httpx_cannot_send_again() -> None:
 def test_options_of_httpx_that_would_be_ignored() -> None:
     """Are refused, by name."""
     for make in (http.httpx_client, http.httpx_async_client):
-        with pytest.raises(ConfigurationError, match="limits, verify belong to the connections"):
-            make(verify=False, limits=None)
+        with pytest.raises(ConfigurationError, match="http2, limits belong to the connections"):
+            make(http2=True, limits=None)
 
 
 def test_a_proxy_of_a_requests_session(clock: RunningClock) -> None:
@@ -1448,14 +1451,15 @@ def test_after_a_fork_everything_that_is_held_goes_on(trusted: Keys) -> None:
             assert _adapters()[name](url_of(server)) == b"hi"
         loop, client = asyncio.new_event_loop(), http.httpx_async_client()
         loop.run_until_complete(client.get(url_of(server)))
-        theirs = [*client._transport._pools.values()]  # what the parent has
+        kept = life_of(loop).owned
+        theirs = [one.pool for one in kept.values()]  # what the parent has
         lambdakit.environment()._after_fork_in_child()
         assert all(server.ended.acquire(timeout=5) for _ in range(3))
         for name in ("http", "requests", "httpx"):
             assert _adapters()[name](url_of(server)) == b"hi"
         loop.run_until_complete(client.get(url_of(server)))
         assert server.connections == 8
-        for pool in (*theirs, *client._transport._pools.values()):
+        for pool in (*theirs, *(one.pool for one in kept.values())):
             for connection in pool.connections:
                 loop.run_until_complete(connection.aclose())
         loop.close()

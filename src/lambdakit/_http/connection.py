@@ -1,22 +1,24 @@
-"""urllib3's connections, told how long they may idle, how long each step may take, and whether an answer has begun."""
+"""urllib3's connections, told how long they may idle, how long each step may take, and where an answer ends."""
 
 from __future__ import annotations
 
 import http.client
 import io
+import re
 import socket
+from ssl import SSLSocket
 
 import urllib3.connection
 from urllib3.exceptions import ConnectTimeoutError, NameResolutionError, NewConnectionError
 from urllib3.util.connection import allowed_gai_family
 from urllib3.util.wait import wait_for_read
 
-from .._clock import age_s
-from .policy import READ_S, deadline_error
+from .policy import READ_S, Life, deadline_error, idle_limit_s
 from .tls import Context, nothing_but_tickets
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
     from urllib3.connection import HTTPConnection, HTTPSConnection
@@ -49,42 +51,57 @@ SOCKET_OPTIONS = [
 ]
 
 
-class PooledConnection(HTTPConnection):
+_SWITCHING, _FINAL = 101, 200
+_MAX_INTERIM = 100  # answers with a status of 1xx before the one that counts; long work may send one each second
+_MAX_LINE, _MAX_LINES = 65_536, 100  # of their heads, as http.client has it for others
+
+_NAME = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, section 5.6.2
+_LINE_END = re.compile(rb"[\r\n\0]")
+
+
+class UnaskedBytesError(ConnectionError):
+    """Before a request was sent there was something to be read: an answer to nobody, or the end."""
+
+
+class PooledConnection(Life, HTTPConnection):
     """A connection that is kept. For one thread at a time.
 
     Attributes:
         policy: what holds for all of them; set by the pool.
-        answered: whether a byte of the response to the last request has come.
+        begun: whether a byte of the last request was sent.
+        answered: whether a byte of the response to it has come.
         ended: whether its end has.
+        spoiled: whether no other request may be sent over it: one was not sent in whole, or more has come than its
+            answer.
         read_s: seconds of silence that are borne while sending, None for any number.
     """
 
     policy: ConnectionPolicy
+    begun = False
     answered = False
     ended = False
+    spoiled = False
     read_s: float | None = READ_S
-    _used_at: Instant = (0.0, 0.0)
-    _generation = 0
     _sockets: Any = None
     _by_budget = False
+    _response: _Response | None = None
 
     def stamp(self) -> None:
-        """From now on it is idle."""
-        self._used_at = self.policy.clock.now()
+        """From now on it is idle; it is closed if the last exchange is not over."""
+        response, self._response = self._response, None
+        if self.sock is not None and (self.spoiled or not (response is None or response.is_over())):
+            self.close()
+        self.used_at = self.policy.clock.now()
 
-    def idle_s(self, now: Instant) -> float:
-        """Seconds since it was used, frozen time included."""
-        return age_s(self._used_at, now)
-
-    def has_expired(self, now: Instant) -> bool:
-        """Whether it may be dead for having been idle, or belongs to what was closed."""
-        return self.policy.has_expired(self._used_at, self._generation, now)
+    def left_s(self, now: Instant) -> float:
+        """Seconds for which it may be used if it stays idle; below 0 if it has expired."""
+        return self.policy.left_s(self, now)
 
     @property
     def is_connected(self) -> bool:
         """Whether it is to be used again; urllib3 asks whenever it takes one from a pool."""
         sock = self.sock
-        if sock is None or self.policy.has_expired(self._used_at, self._generation, self.policy.clock.now()):
+        if sock is None or self.policy.has_expired(self, self.policy.clock.now()):
             return False
         if self._sockets is not socket.socket:  # gevent, or a test, has replaced them since, or is over
             return False
@@ -94,16 +111,24 @@ class PooledConnection(HTTPConnection):
         """Whether what is there to be read is nothing to worry about."""
         return False
 
+    def has_pending(self) -> bool:
+        """Whether something was taken from the socket and not read yet."""
+        return False
+
     def connect(self) -> None:
         """Open it, TLS too, in the time that there is."""
-        self._generation = self.policy.generation
         self._sockets = socket.socket
+        self.generation = self.policy.generation
+        self.opened_at = self.policy.clock.now()
+        self.begun = self.spoiled = False
+        self.idle_limit_s = None
         try:
             super().connect()
         except TimeoutError as error:  # of the handshake
             if self._by_budget:
                 raise deadline_error(self.host) from error
             raise
+        self.begun, self._response = False, None  # a proxy was asked, and has answered
 
     def _new_conn(self) -> socket.socket:
         # As urllib3 has it, but for the budget, which is of all addresses of the host together.
@@ -141,27 +166,66 @@ class PooledConnection(HTTPConnection):
         sock.settimeout(timeout_s)
         return by_budget
 
+    def putrequest(self, *args: Any, **options: Any) -> None:
+        """Begin a request."""
+        self.begun = self.answered = False
+        super().putrequest(*args, **options)
+
+    def putheader(self, header: Any, *values: Any) -> None:
+        """Add a header.
+
+        http.client lets a value go on in a next line, which a server or a proxy may take for another header, and quotes
+        it where it refuses one: it may be a secret.
+        """
+        name = header.encode("latin-1", "replace") if isinstance(header, str) else header
+        if not _NAME.fullmatch(name):
+            raise ValueError("A header has a name that HTTP does not allow")
+        for value in values:
+            sent = value.encode("latin-1", "replace") if isinstance(value, str) else value
+            if isinstance(sent, bytes) and _LINE_END.search(sent):
+                raise ValueError(f"The header {name.decode('latin-1')} has a line break in its value")
+        super().putheader(header, *values)
+
     def send(self, data: Any) -> None:
         """Send, bounded as reading is: urllib3 has the connect time-out for it, too short for a large body."""
         if self.sock is None:
             self.connect()
+        if not self.begun:
+            sock: Any = self.sock
+            # What is there already would be taken for the answer.
+            if self.spoiled or (wait_for_read(sock, timeout=0.0) and not self._is_only_waiting()):
+                raise UnaskedBytesError("The server has sent something, or gone, before it was asked")
+            self.begun = True
         by_budget = self._bound(self.sock, self.read_s)
         try:
             super().send(data)
-        except TimeoutError as error:
-            if by_budget:
+        except OSError as error:
+            self.spoiled = True
+            if by_budget and isinstance(error, TimeoutError):
                 raise deadline_error(self.host) from error
             raise
 
     def response_class(self, sock: Any, *args: Any, **options: Any) -> http.client.HTTPResponse:  # type: ignore[override] # http.client calls it, and nothing else
         """The response that http.client makes, reading through a `_Reader`."""
-        return _Response(self, sock, *args, **options)
+        self._response = response = _Response(self, sock, *args, **options)
+        return response
 
 
 class PooledTlsConnection(PooledConnection, HTTPSConnection):  # pyright: ignore[reportIncompatibleVariableOverride] # response_class, see above
-    """The same over TLS."""
+    """The same over TLS.
 
+    Attributes:
+        context_now: the context for the next handshake; None for that which urllib3 was given.
+    """
+
+    context_now: Callable[[], Any] | None = None
     _remembered: Any = None
+
+    def connect(self) -> None:
+        """As the base class does, with the certificates that there are now: files are renewed."""
+        if self.context_now is not None:
+            self.ssl_context = self.context_now()
+        super().connect()
 
     def stamp(self) -> None:
         """From now on it is idle, and its session can be resumed."""
@@ -175,34 +239,73 @@ class PooledTlsConnection(PooledConnection, HTTPSConnection):  # pyright: ignore
         """A server of TLS 1.3 sends session tickets after the handshake, which nobody has read before a response."""
         return nothing_but_tickets(self.sock)
 
+    def has_pending(self) -> bool:
+        """Whether a record was decrypted and not read to its end."""
+        sock: Any = self.sock
+        return isinstance(sock, SSLSocket) and sock.pending() > 0
+
 
 class _Response(http.client.HTTPResponse):
     def __init__(self, connection: PooledConnection, sock: Any, *args: Any, **options: Any) -> None:
         self._pooled = connection
         connection.ended = False
-        super().__init__(_Readable(connection, sock), *args, **options)  # type: ignore[arg-type] # all that it wants
+        self._reader = _Reader(connection, sock, sock.makefile("rb", buffering=0))
+        super().__init__(self, *args, **options)  # type: ignore[arg-type] # all that it wants of a socket is `makefile`
+
+    def makefile(self, _: str) -> io.BufferedReader:
+        """What http.client reads."""
+        return io.BufferedReader(self._reader)
+
+    def _read_status(self) -> tuple[str, int, str]:
+        """The status that counts: http.client knows of 100 only, and takes any other interim answer for the last."""
+        for _ in range(_MAX_INTERIM + 1):
+            version, status, reason = super()._read_status()  # type: ignore[misc] # typeshed does not show it
+            if status >= _FINAL or status == _SWITCHING:
+                return version, status, reason
+            for _ in range(_MAX_LINES):
+                line = self.fp.readline(_MAX_LINE + 1)
+                if len(line) > _MAX_LINE:
+                    raise http.client.LineTooLong("header line")
+                if line in {b"\r\n", b"\n", b""}:
+                    break
+            else:
+                raise http.client.HTTPException(f"An interim response has more than {_MAX_LINES} headers")
+        raise http.client.HTTPException("The server sends interim responses without end")
 
     def begin(self) -> None:
+        """Read the head."""
         super().begin()
         if self._pooled.ended:  # http.client takes what has come for the whole head, and the body for empty
             raise http.client.RemoteDisconnected("The connection ended within the head of the response")
+        self._pooled.idle_limit_s = idle_limit_s(self.headers.get("keep-alive"))
 
+    def _close_conn(self) -> None:
+        self._look_behind()
+        super()._close_conn()  # type: ignore[misc] # as above
 
-class _Readable:
-    """What http.client takes for a socket."""
+    def _look_behind(self) -> None:
+        """More than the answer was read: the rest is an answer to nobody, which nobody is to get."""
+        self._reader.is_over = True  # nothing more is read of the socket
+        if self.fp.peek(1) or self._pooled.has_pending():
+            self._pooled.spoiled = True
 
-    __slots__ = ("_connection", "_sock")
-
-    def __init__(self, connection: PooledConnection, sock: Any) -> None:
-        self._connection = connection
-        self._sock = sock
-
-    def makefile(self, mode: str) -> io.BufferedReader:
-        return io.BufferedReader(_Reader(self._connection, self._sock, self._sock.makefile(mode, buffering=0)))
+    def is_over(self) -> bool:
+        """Whether it was read to its end, and there was nothing behind."""
+        if not self.isclosed():
+            if self.chunked or self.length != 0:
+                return False
+            self._close_conn()  # it has no body, and nobody has asked for it
+        return not self._pooled.spoiled
 
 
 class _Reader(io.RawIOBase):
-    """What a response is read from: each step in the time that there is, so that a trickle does not outlast it."""
+    """What a response is read from: each step in the time that there is, so that a trickle does not outlast it.
+
+    Attributes:
+        is_over: nothing more is to be read.
+    """
+
+    is_over = False
 
     def __init__(self, connection: PooledConnection, sock: Any, raw: Any) -> None:
         self._connection = connection
@@ -219,7 +322,9 @@ class _Reader(io.RawIOBase):
         descriptor: int = self._raw.fileno()
         return descriptor
 
-    def readinto(self, buffer: Any) -> int:
+    def readinto(self, buffer: Any) -> int | None:  # None: there is nothing now
+        if self.is_over:
+            return None
         connection = self._connection
         timeout_s, by_budget = self._policy.clamp_timeout(self._asked_s, self._host)
         if by_budget:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
+
 from .._clock import age_s
+from .._settings import MAX_AGE_S
 from ..exceptions import DeadlineExceededError
 
 TYPE_CHECKING = False
@@ -19,7 +22,28 @@ RETRYABLE_STATUSES = frozenset((429, 502, 503, 504))  # too many requests, or no
 
 _BASE_S = 0.1
 _MAX_PAUSE_S = 30.0  # a function that waits is paid for: a longer wait is the caller's decision
-_DIGITS = 9  # of a number of seconds: 31 years
+_FOR_EVER = float("inf")
+_CLOSING_S = 1.0  # before a server closes an idle connection, so that no request meets the end on its way
+# Some send fractions, against RFC 9110; nine digits are 31 years.
+_SECONDS = re.compile(r"[0-9]{1,9}(?:\.[0-9]*)?")
+_MANY_SECONDS = re.compile(r"[0-9]+(?:\.[0-9]*)?")
+_KEEP_ALIVE = re.compile(r"(?:^|[,;\s])timeout\s*=\s*\"?([0-9]{1,9})", re.IGNORECASE)
+
+
+class Life:
+    """What decides for how long a connection is used; a connection is one, or has one.
+
+    Attributes:
+        opened_at: when it was opened.
+        used_at: when it was used last.
+        generation: of the policy, when it was opened.
+        idle_limit_s: seconds of idleness that its server bears, None where it did not say.
+    """
+
+    opened_at: Instant = (0.0, 0.0)
+    used_at: Instant = (0.0, 0.0)
+    generation = 0
+    idle_limit_s: float | None = None
 
 
 class ConnectionPolicy:
@@ -29,26 +53,40 @@ class ConnectionPolicy:
         clock: both clocks.
         budget: seconds that I/O may take now, None for no limit.
         max_idle_s: seconds of idleness, by the larger of wall and monotonic age, after which a connection is not used.
+        max_age_s: seconds after which a connection is not used again, so that a name that moved is followed.
 
     Attributes:
         generation: counted up when all connections are to be closed: one of an earlier generation is not used again.
     """
 
-    __slots__ = ("budget", "clock", "generation", "max_idle_s")
+    __slots__ = ("budget", "clock", "generation", "max_age_s", "max_idle_s")
 
-    def __init__(self, *, clock: Clock, budget: Callable[[], float | None], max_idle_s: float) -> None:
+    def __init__(
+        self, *, clock: Clock, budget: Callable[[], float | None], max_idle_s: float, max_age_s: float = MAX_AGE_S
+    ) -> None:
         self.clock = clock
         self.budget = budget
         self.max_idle_s = max_idle_s
+        self.max_age_s = max_age_s
         self.generation = 0
 
     def expire_all(self) -> None:
         """Every connection that there is now has expired: idle ones are to be closed, those in use after their use."""
         self.generation += 1
 
-    def has_expired(self, used_at: Instant, generation: int, now: Instant) -> bool:
-        """Whether an idle connection may be dead, or belongs to what was closed."""
-        return generation != self.generation or age_s(used_at, now) > self.max_idle_s
+    def left_s(self, life: Life, now: Instant) -> float:
+        """Seconds for which an idle connection may still be used; below 0 if it has expired.
+
+        It may be dead for having been idle, its host may have moved, or it belongs to what was closed.
+        """
+        if life.generation != self.generation:
+            return -_FOR_EVER
+        idle_s = self.max_idle_s if life.idle_limit_s is None else min(life.idle_limit_s, self.max_idle_s)
+        return min(idle_s - age_s(life.used_at, now), self.max_age_s - age_s(life.opened_at, now))
+
+    def has_expired(self, life: Life, now: Instant) -> bool:
+        """Whether an idle connection is not to be used again."""
+        return self.left_s(life, now) < 0.0
 
     def check_time(self, host: str) -> None:
         """There has to be time for a request.
@@ -88,6 +126,18 @@ class ConnectionPolicy:
         return f"ConnectionPolicy(max_idle_s={self.max_idle_s:g}, generation={self.generation})"
 
 
+def idle_limit_s(keep_alive: str | None) -> float | None:
+    """For how long a connection may idle by the server's ``Keep-Alive``, such as ``timeout=5, max=100``.
+
+    A second less than it says, or half of it, since the two count from different instants; None if it says nothing.
+    """
+    found = _KEEP_ALIVE.search(keep_alive) if keep_alive else None
+    if found is None:
+        return None
+    timeout_s = float(found[1])
+    return max(timeout_s - _CLOSING_S, timeout_s / 2)
+
+
 def deadline_error(host: str) -> DeadlineExceededError:
     """The error for a request to `host` that the invocation has no time for, or no more."""
     return DeadlineExceededError(
@@ -106,8 +156,8 @@ def is_deadline_error(error: BaseException | None) -> bool:
 def _retry_after_s(text: str | None, wall_s: float) -> float | None:
     """Seconds until what a ``Retry-After`` asks for: a number of seconds or a date; None if it is neither."""
     text = (text or "").strip()
-    if text.isdecimal() and text.isascii():
-        return float(text) if len(text) <= _DIGITS else float("inf")
+    if _MANY_SECONDS.fullmatch(text):
+        return float(text) if _SECONDS.fullmatch(text) else _FOR_EVER
     if not text:
         return None
     from email.utils import mktime_tz, parsedate_tz  # loaded with http.client

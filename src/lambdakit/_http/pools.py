@@ -7,11 +7,13 @@ from contextlib import suppress
 from functools import partial
 from http.client import HTTPException
 from queue import Empty, Full
+from urllib.parse import urljoin
 from weakref import WeakSet
 
-from urllib3 import HTTPConnectionPool, HTTPSConnectionPool, PoolManager, Timeout
-from urllib3.exceptions import HTTPError, LocationValueError
+from urllib3 import HTTPConnectionPool, HTTPSConnectionPool, PoolManager, ProxyManager, Retry, Timeout
+from urllib3.exceptions import HTTPError, LocationValueError, UnrewindableBodyError
 from urllib3.poolmanager import SSL_KEYWORDS
+from urllib3.util import parse_url
 
 from ..exceptions import ConfigurationError
 from .connection import PooledConnection, PooledTlsConnection
@@ -23,13 +25,13 @@ from .policy import (
     deadline_error,
     is_deadline_error,
 )
-from .retries import may_resend, retries, rewinder
+from .retries import has_length, is_spent, may_resend, once, retries, rewinder
 from .tls import Contexts
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Any
+    from typing import Any, TypeAlias
 
     from urllib3 import BaseHTTPResponse
 
@@ -37,7 +39,13 @@ if TYPE_CHECKING:
     from .._environment import Environment
     from .._settings import Settings
 
+    Trust: TypeAlias = dict[str, Any]
+    """Arguments of `Contexts.context`, hashable ones."""
+
 _MAX_HOSTS = 32
+_MAX_MANAGERS = 32  # a function with more pairs of certificates writes them itself
+_PROXY = ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY")
+_PROXY_OF_TLS = ("https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY")
 
 
 class Stack:
@@ -80,8 +88,11 @@ class Pool(HTTPConnectionPool):
     _kind: Any = PooledConnection
     _urllib3s: Any = HTTPConnectionPool
 
-    def __init__(self, pools: Pools, *args: Any, kind: Any = None, urllib3s: Any = None, **options: Any) -> None:
+    def __init__(
+        self, pools: Pools, trust: Trust, *args: Any, kind: Any = None, urllib3s: Any = None, **options: Any
+    ) -> None:
         self.policy = pools.policy
+        self.trust = trust
         if kind is not None:
             self._kind, self._urllib3s = kind, urllib3s  # with those through a SOCKS proxy in the place of plain ones
         if options.get("block"):
@@ -122,31 +133,79 @@ class Pool(HTTPConnectionPool):
         if conn is not None:
             conn.close()
 
-    def urlopen(self, method: str, url: str, *args: Any, **options: Any) -> BaseHTTPResponse:
+    def urlopen(  # type: ignore[override] # urllib3's has these and more
+        self,
+        method: str,
+        url: str,
+        body: Any = None,
+        headers: Any = None,
+        retries: Any = None,
+        redirect: bool = True,  # noqa: FBT001, FBT002 - urllib3's, as the next
+        assert_same_host: bool = True,  # noqa: FBT001, FBT002
+        **options: Any,
+    ) -> BaseHTTPResponse:
+        """As urllib3 has it, but a body is sent again in whole or not at all, and redirects are those of clients."""
+        rewind = rewinder(body)
+        if rewind is None:
+            if is_spent(body):
+                raise UnrewindableBodyError("This generator was read already: nothing would be sent")
+            retries = retries if isinstance(retries, Retry) else Retry.from_int(retries, redirect, default=self.retries)
+            retries = once(retries)
         try:
-            return super().urlopen(method, url, *args, **options)
+            response = super().urlopen(method, url, body, headers, retries, False, assert_same_host, **options)
         except HTTPError as error:
             if is_deadline_error(error):
                 raise deadline_error(self.host) from error
             raise
+        if not (redirect and response.get_redirect_location()):
+            return response
+        from .redirects import next_hop  # most answers are none
+
+        options |= {"body": body, "headers": headers, "retries": retries}
+        address = f"{self.scheme}://{f'[{self.host}]' if ':' in self.host else self.host}:{self.port}"
+        hop = next_hop(response, method, urljoin(address, url), options, rewind=rewind, pool=self)
+        if hop is None:
+            return response
+        # urllib3 refuses to go to another host.
+        target = parse_url(hop.url).request_uri if self.is_same_host(hop.url) else hop.url
+        return self.urlopen(hop.method, target, **hop.options)
 
     def _make_request(self, conn: Any, method: str, url: str, *args: Any, **options: Any) -> BaseHTTPResponse:
         if not _is_ours(conn):
             return super()._make_request(conn, method, url, *args, **options)
         timeout: Timeout = options["timeout"]
         conn.read_s = timeout.read_timeout if timeout.total is None else _read_s(timeout)
-        conn.answered = False
-        kept = not conn.is_closed and self.proxy is None and may_resend(options["retries"], method)
-        rewind = rewinder(options.get("body")) if kept else None
+        conn.begun = conn.answered = False
+        body = options.get("body")
+        kept = not conn.is_closed and self.proxy is None
+        rewind = rewinder(body) if kept and may_resend(options["retries"], method) else None
+        if body is not None:
+            self._frame(options)
         try:
             return super()._make_request(conn, method, url, *args, **options)
         except (OSError, HTTPException) as error:
-            if rewind is None or conn.answered or isinstance(error, TimeoutError):
+            if not kept or conn.answered or isinstance(error, TimeoutError):
                 raise
+            if conn.begun:
+                if rewind is None:
+                    raise
+                rewind()
         # The connection had died; nothing of an answer has come. The same object connects anew.
         conn.close()
-        rewind()
+        options["body"] = body
+        if body is not None:
+            self._frame(options)
         return super()._make_request(conn, method, url, *args, **options)
+
+    @staticmethod
+    def _frame(options: dict[str, Any]) -> None:
+        """Have a body sent with its length where that can be known, and no more and no less than its length says."""
+        if type(options["body"]) is not bytes or has_length(options["headers"]):
+            from .bodies import framed  # most bodies are bytes
+
+            options["body"], options["headers"] = framed(
+                options["body"], options["headers"], chunked=options.get("chunked", False)
+            )
 
     def close_expired(self, has_expired: Callable[[PooledConnection], bool]) -> None:
         """Close the idle connections that `has_expired` tells."""
@@ -165,11 +224,11 @@ class Pool(HTTPConnectionPool):
             stack.put(None, block=False)  # who waits for one may open it
         connection.close()
 
-    def idle_s(self, now: Instant) -> list[float]:
-        """For how long each open connection has been idle at `now`."""
+    def left_s(self, now: Instant) -> list[float]:
+        """For how long each open connection may still be idle at `now`."""
         stack: Any = self.pool
         idle = [] if stack is None else [*stack.queue]
-        return [one.idle_s(now) for one in idle if one is not None and one.sock is not None]
+        return [one.left_s(now) for one in idle if one is not None and one.sock is not None]
 
     def after_fork_in_child(self) -> None:
         """A lock that a thread of the parent holds is not released here, so none is taken."""
@@ -185,23 +244,64 @@ class Pool(HTTPConnectionPool):
             connection.close()  # closes a descriptor, and sends nothing
 
 
-class TlsPool(Pool, HTTPSConnectionPool):  # type: ignore[override] # `ConnectionCls`, see above
+class TlsPool(Pool, HTTPSConnectionPool):  # type: ignore[override] # `ConnectionCls` and `urlopen`, see above
     """The same over TLS."""
 
     _kind: Any = PooledTlsConnection
     _urllib3s: Any = HTTPSConnectionPool
 
-    def __init__(self, pools: Pools, *args: Any, **options: Any) -> None:
+    def __init__(self, pools: Pools, trust: Trust, *args: Any, **options: Any) -> None:
         # With options of its own it gets a context of its own: urllib3 writes them into the context.
+        self._contexts: Contexts | None = None
         if not any(options.get(name) is not None for name in SSL_KEYWORDS):
-            options["ssl_context"] = pools.contexts.context()
-        super().__init__(pools, *args, **options)
+            self._contexts = pools.contexts
+            options["ssl_context"] = pools.contexts.context(**trust)
+        super().__init__(pools, trust, *args, **options)
+
+    def _new_conn(self) -> Any:
+        connection: Any = super()._new_conn()
+        if self._contexts is not None and _is_ours(connection):
+            connection.context_now = partial(self._contexts.context, **self.trust)
+        return connection
 
 
 class Manager(PoolManager):
-    """urllib3's, which does not look for a host's pool again while request after request goes there: 10 us each."""
+    """urllib3's, which does not look for a host's pool again while request after request goes there: 10 us each.
+
+    Args:
+        pools: to make pools in.
+        trust: what `Contexts.context` is told; empty for the machine's certificates and none of the client's.
+    """
 
     _last: tuple[tuple[str | None, str | None, int | None], Any] | None = None
+
+    def __init__(self, pools: Pools, trust: Trust) -> None:
+        self.owner = pools
+        self.trust = trust
+        super().__init__(**pools.options())
+        pools.install_pools(self, trust)
+
+    def urlopen(  # type: ignore[override] # urllib3's says less of the options
+        self,
+        method: str,
+        url: str,
+        redirect: bool = True,  # noqa: FBT001, FBT002 - urllib3's
+        **options: Any,
+    ) -> BaseHTTPResponse:
+        """As urllib3 has it, by the proxy that the environment names, and with the redirects of clients."""
+        rewind = rewinder(options.get("body"))
+        proxy = self.owner.proxy(url)
+        send = super().urlopen if proxy is None else self.owner.proxied(proxy, self.trust).urlopen
+        response = send(method, url, False, **options)
+        if not (redirect and response.get_redirect_location()):
+            return response
+        from .redirects import next_hop  # most answers are none
+
+        hop = next_hop(response, method, url, options, rewind=rewind, pool=self.connection_from_url(url))
+        if hop is None:
+            return response
+        manager = self if hop.is_same_host else self.owner.manager({**self.trust, "cert": None})
+        return manager.urlopen(hop.method, hop.url, **hop.options)
 
     def connection_from_host(
         self, host: str | None, port: int | None = None, scheme: str | None = "http", pool_kwargs: Any = None
@@ -224,7 +324,7 @@ class Pools:
     """Every HTTP connection of an environment that urllib3 makes. Thread-safe.
 
     Args:
-        settings: how long a connection may idle.
+        settings: how long a connection may idle and live, and the variables that name proxies.
         clock: both clocks.
         budget: seconds that I/O may take now.
 
@@ -234,34 +334,45 @@ class Pools:
         contexts: of TLS.
     """
 
-    __slots__ = ("__weakref__", "_lock", "_manager", "_pools", "contexts", "policy", "retries")
+    __slots__ = ("__weakref__", "_environ", "_lock", "_manager", "_others", "_pools", "contexts", "policy", "retries")
 
     def __init__(self, *, settings: Settings, clock: Clock, budget: Budget | Callable[[], float | None]) -> None:
-        self.policy = ConnectionPolicy(clock=clock, budget=budget, max_idle_s=settings.max_idle_s)
+        self.policy = ConnectionPolicy(
+            clock=clock, budget=budget, max_idle_s=settings.max_idle_s, max_age_s=settings.max_age_s
+        )
         self.contexts = Contexts()
         self.retries = retries(self.policy)
+        self._environ = settings.environ
         self._lock = threading.Lock()
         self._pools: WeakSet[Pool] = WeakSet()
-        self._manager = Manager(
-            num_pools=_MAX_HOSTS,
-            maxsize=MAX_IDLE_PER_HOST,
-            retries=self.retries,
-            timeout=Timeout(connect=CONNECT_S, read=READ_S),
-        )
-        self.install_pools(self._manager)
+        self._manager = Manager(self, {})
+        self._others: dict[Any, Any] = {}  # managers for proxies, and for certificates of one's own
 
     @classmethod
     def of(cls, env: Environment) -> Pools:
         """Those of an environment."""
         return cls(settings=env.settings, clock=env.clock, budget=env._budget)
 
-    def manager(self) -> PoolManager:
-        """urllib3's, with our pools in it."""
-        return self._manager
+    def manager(self, trust: Trust | None = None) -> Manager:
+        """urllib3's, with our pools in it; for certificates of one's own another one."""
+        trust = {name: value for name, value in (trust or {}).items() if value is not None}
+        if not trust:
+            return self._manager
+        manager: Manager = self._other(tuple(sorted(trust.items())), lambda: Manager(self, trust))
+        return manager
 
-    def install_pools(self, manager: PoolManager) -> None:
+    def options(self) -> dict[str, Any]:
+        """What a manager of urllib3's is told."""
+        return {
+            "num_pools": _MAX_HOSTS,
+            "maxsize": MAX_IDLE_PER_HOST,
+            "retries": self.retries,
+            "timeout": Timeout(connect=CONNECT_S, read=READ_S),
+        }
+
+    def install_pools(self, manager: PoolManager, trust: Trust | None = None) -> None:
         """Have `manager` make pools of ours: urllib3's, or one for a proxy."""
-        plain, tls = partial(Pool, self), partial(TlsPool, self)
+        plain, tls = partial(Pool, self, trust or {}), partial(TlsPool, self, trust or {})
         if "_socks_options" in manager.connection_pool_kw:
             from urllib3.contrib import socks as theirs  # with PySocks, where somebody has such a proxy
 
@@ -269,7 +380,38 @@ class Pools:
 
             plain = partial(plain, kind=socks.SocksConnection, urllib3s=theirs.SOCKSHTTPConnectionPool)
             tls = partial(tls, kind=socks.SocksTlsConnection, urllib3s=theirs.SOCKSHTTPSConnectionPool)
-        manager.pool_classes_by_scheme = {"http": plain, "https": tls}  # type: ignore[dict-item] # they are called only
+        classes: Any = {"http": plain, "https": tls}
+        manager.pool_classes_by_scheme = classes  # they are called only
+
+    def proxy(self, url: str) -> str | None:
+        """The proxy for `url` that the environment's variables name, if any."""
+        get = self._environ.get
+        names = _PROXY_OF_TLS if url[:6].lower() == "https:" else _PROXY
+        if not any(map(get, names)):
+            return None
+        from .proxies import proxy_for  # most environments have none
+
+        return proxy_for(self._environ, url)
+
+    def proxied(self, proxy: str, trust: Trust) -> PoolManager:
+        """urllib3's manager for a proxy, with our pools in it."""
+        from .proxies import checked
+
+        def new() -> PoolManager:
+            manager = ProxyManager(proxy, proxy_headers=checked(proxy), **self.options())
+            self.install_pools(manager, trust)
+            return manager
+
+        manager: PoolManager = self._other((proxy, *sorted(trust.items())), new)
+        return manager
+
+    def _other(self, key: Any, new: Callable[[], Any]) -> Any:
+        manager = self._others.get(key)
+        if manager is None:
+            if len(self._others) >= _MAX_MANAGERS:
+                self._others.clear()
+            manager = self._others.setdefault(key, new())
+        return manager
 
     def register(self, pool: Pool) -> None:
         """A pool was made."""
@@ -285,7 +427,8 @@ class Pools:
             DeadlineExceededError: not in the time that there is.
         """
         try:
-            pool: Any = self._manager.connection_from_url(url)
+            proxy = self.proxy(url)
+            pool: Any = (self._manager if proxy is None else self.proxied(proxy, {})).connection_from_url(url)
         except LocationValueError:
             raise ConfigurationError(
                 "origin: give a URL such as 'https://partner.example', with a number as the port"
@@ -300,7 +443,10 @@ class Pools:
             if _is_ours(connection) and connection.is_closed:
                 connection.timeout = CONNECT_S
                 connection.answered = False
-                connection.connect()
+                if pool.proxy is not None and pool.scheme == "https":
+                    pool._prepare_proxy(connection)  # noqa: SLF001 - the same
+                else:
+                    connection.connect()
         except BaseException as error:
             connection.close()
             if is_deadline_error(error):
@@ -315,11 +461,11 @@ class Pools:
 
     def close_idle(self, now: Instant) -> float | None:
         """Close the connections that have been idle for too long at `now`; seconds until the next one is."""
-        idle_s: list[float] = []
+        left_s: list[float] = []
         for pool in self._all():
             pool.close_expired(partial(_has_expired, now))
-            idle_s += pool.idle_s(now)
-        return self.policy.max_idle_s - max(idle_s) if idle_s else None
+            left_s += pool.left_s(now)
+        return min(left_s, default=None)
 
     def close(self) -> None:
         """Close all connections: idle ones now, those in use after their exchange. A later request opens new ones."""
@@ -331,7 +477,8 @@ class Pools:
     def after_fork_in_child(self) -> bool:
         """Close this process's descriptors. Nothing is locked or sent; what users hold can go on."""
         self._lock = threading.Lock()
-        self._manager.pools.lock = threading.RLock()
+        for manager in (self._manager, *self._others.values()):
+            manager.pools.lock = threading.RLock()
         for pool in [*self._pools]:
             pool.after_fork_in_child()
         return False
@@ -339,7 +486,7 @@ class Pools:
     def __repr__(self) -> str:
         """How many connections are idle, by host."""
         now = self.policy.clock.now()
-        idle = sorted((f"{pool.host}:{pool.port}", len(pool.idle_s(now))) for pool in self._all())
+        idle = sorted((f"{pool.host}:{pool.port}", len(pool.left_s(now))) for pool in self._all())
         return f"Pools({', '.join(f'{host}: {count}' for host, count in idle if count)})"
 
 
@@ -349,7 +496,7 @@ def _is_ours(connection: Any) -> bool:
 
 
 def _has_expired(now: Instant, connection: PooledConnection) -> bool:
-    return connection.has_expired(now)
+    return connection.left_s(now) < 0.0
 
 
 def _any(_: PooledConnection) -> bool:

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import binascii
 import json as json_module
+import os
+import re
 from urllib.parse import urlencode
 
-from urllib3 import Timeout
+from urllib3 import HTTPResponse, Timeout
 from urllib3.exceptions import HTTPError, LocationValueError
 from urllib3.util import parse_url
 
-from .._diagnostics import flag
+from .._diagnostics import did_you_mean, find_in_type, flag
 from ..exceptions import ConfigurationError, ValueFormatError
 from .policy import CONNECT_S, IDEMPOTENT, READ_S, deadline_error, is_deadline_error
-from .retries import retries, rewinder
+from .retries import is_spent, retries, rewinder
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -21,13 +23,14 @@ if TYPE_CHECKING:
 
     from urllib3 import BaseHTTPResponse
 
-    from .pools import Pools
+    from .pools import Manager, Pools
     from .retries import Retries
 
 _UNAUTHORIZED = 401
 _IN_QUERY = frozenset(("DELETE", "GET", "HEAD", "OPTIONS"))  # where `fields` go there, as urllib3 has it
 _PIECE = 64 * 1024
 _LONGEST_S = 86_400.0
+_PAIR = 2  # a name and a value
 
 
 def send(
@@ -44,13 +47,20 @@ def send(
     retry: Any = True,
     max_bytes: Any = None,
     redirect: bool = True,
+    ca: Any = None,
+    cert: Any = None,
+    **others: Any,
 ) -> BaseHTTPResponse:
     """What `lambdakit.http.request` does, with these pools."""
+    if others:
+        raise _unknown([*others])
     if method not in IDEMPOTENT:  # those are known to be right
         method = _method(method)
     if not (isinstance(url, str) and url[:8].lower().startswith(("http://", "https://")) and _has_no_user(url)):
         raise _bad_url()
     options: dict[str, Any] = {"redirect": flag("redirect", redirect), "headers": _headers(headers), "body": body}
+    if body is not None:
+        _check_body(body)
     if json is not None or fields is not None:
         url = _encode(method, url, json, fields, options)
     if timeout is not None:
@@ -59,13 +69,43 @@ def send(
     options["retries"] = pools.retries if retry is True else _retries(pools, retry)
     if max_bytes is not None and (isinstance(max_bytes, bool) or not isinstance(max_bytes, int) or max_bytes < 0):
         raise ConfigurationError(f"max_bytes={max_bytes!r}: give a whole number of bytes, or None for any")
+    manager = pools.manager() if ca is None and cert is None else _manager(pools, ca, cert)
     if auth is None:
-        return _exchange(pools, method, url, max_bytes, options)
-    return _authorized(pools, method, url, auth, max_bytes, options)
+        return _exchange(manager, method, url, max_bytes, options)
+    return _authorized(manager, method, url, auth, max_bytes, options)
+
+
+def _manager(pools: Pools, ca: Any, cert: Any) -> Manager:
+    """That which trusts, and is known by, these certificates."""
+    trust: dict[str, Any] = {"ca": _path("ca", ca), "cert": cert}
+    if isinstance(cert, tuple):
+        if not 2 <= len(cert) <= 3:  # noqa: PLR2004 - of what
+            raise ConfigurationError("cert: give a file with certificate and key, or a tuple of the two")
+        trust["cert"] = (_path("cert", cert[0]), _path("cert", cert[1]), *cert[2:])
+    else:
+        trust["cert"] = _path("cert", cert)
+    try:
+        pools.contexts.context(**trust)  # a look at the files; they are read where they have changed
+    except (OSError, TypeError, ValueError) as error:
+        names = " or ".join(name for name, given in trust.items() if given is not None)
+        raise ConfigurationError(f"{names}: what is named cannot be read as certificates ({error})") from None
+    return pools.manager(trust)
+
+
+def _path(name: str, given: Any) -> str | None:
+    if given is None:
+        return None
+    try:
+        path = os.fspath(given)
+    except TypeError:
+        path = None
+    if not isinstance(path, str) or not path:
+        raise ConfigurationError(f"{name}: give a path, not {type(given).__name__}")
+    return path
 
 
 def _authorized(
-    pools: Pools, method: str, url: str, auth: Any, max_bytes: int | None, options: dict[str, Any]
+    manager: Manager, method: str, url: str, auth: Any, max_bytes: int | None, options: dict[str, Any]
 ) -> BaseHTTPResponse:
     headers = options["headers"]
     if any(name.lower() == "authorization" for name in headers):
@@ -73,18 +113,27 @@ def _authorized(
     headers["Authorization"] = _authorization(auth)
     forget = getattr(auth, "forget", None)  # a tuple has none: there is nothing to renew
     rewind = rewinder(options.get("body"))
-    response = _exchange(pools, method, url, max_bytes, options)
+    response = _exchange(manager, method, url, max_bytes, options)
     if response.status != _UNAUTHORIZED or rewind is None or forget is None:
         return response
     forget()
     rewind()
     headers["Authorization"] = _authorization(auth)
-    return _exchange(pools, method, url, max_bytes, options)
+    return _exchange(manager, method, url, max_bytes, options)
 
 
-def _exchange(pools: Pools, method: str, url: str, max_bytes: int | None, options: dict[str, Any]) -> BaseHTTPResponse:
+class Response(HTTPResponse):
+    """urllib3's, whose `json` reads what JSON may be written in."""
+
+    def json(self) -> Any:
+        """The body, as JSON: UTF-8 with a byte order mark or without, UTF-16, UTF-32."""
+        return json_module.loads(self.data)
+
+
+def _exchange(
+    manager: Manager, method: str, url: str, max_bytes: int | None, options: dict[str, Any]
+) -> BaseHTTPResponse:
     try:
-        manager = pools.manager()
         send = manager.request if "fields" in options else manager.urlopen  # the one encodes, and calls the other
         response = send(method, url, preload_content=max_bytes is None, **options)
     except LocationValueError:
@@ -96,6 +145,8 @@ def _exchange(pools: Pools, method: str, url: str, max_bytes: int | None, option
         raise
     if max_bytes is not None:
         _read(response, max_bytes, url)
+    if type(response) is HTTPResponse:  # not of somebody who has put his own in its place
+        response.__class__ = Response
     return response
 
 
@@ -133,15 +184,19 @@ def _bad_url() -> ConfigurationError:
 
 def _headers(headers: Any) -> dict[str, Any]:
     if headers is None:
-        return {}
+        return {"Accept-Encoding": "gzip"}
     if not hasattr(headers, "items"):
         raise ConfigurationError(f"headers: give a dictionary, not {type(headers).__name__}")
-    return dict(headers.items())
+    given: dict[Any, Any] = dict(headers.items())
+    # A part of what is compressed could not be decoded.
+    if not any(isinstance(name, str) and name.lower() in _NO_GZIP for name in given):
+        given["Accept-Encoding"] = "gzip"
+    return given
 
 
 def _bad_header(headers: dict[Any, Any]) -> ConfigurationError | None:
     for name, value in headers.items():
-        if not isinstance(name, str) or not name.isascii() or not name.isprintable() or ":" in name or not name.strip():
+        if not isinstance(name, str) or not _NAME.fullmatch(name):
             return ConfigurationError(f"headers: {name!r} is no name of a header")
         if not isinstance(value, (str, bytes)):
             return ConfigurationError(f"headers: the value of {name!r} is {type(value).__name__}; give a str")
@@ -153,6 +208,53 @@ def _bad_header(headers: dict[Any, Any]) -> ConfigurationError | None:
 
 
 _NOT_IN_A_HEADER = frozenset(b"\r\n\0")
+_NO_GZIP = frozenset(("accept-encoding", "range"))
+_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, section 5.6.2
+
+# What the arguments of requests, httpx and urllib3 are called here.
+_OURS = {
+    "allow_redirects": "redirect=",
+    "content": "body=",
+    "cookies": "headers={'Cookie': ...}",
+    "data": "body=, or fields= for a form",
+    "files": "fields={'name': ('file.txt', data)}",
+    "follow_redirects": "redirect=",
+    "hooks": "nothing: the response is returned",
+    "params": "fields=, or the query in the URL",
+    "preload_content": "lambdakit.http.pool()",
+    "proxies": "the variables HTTPS_PROXY and NO_PROXY",
+    "proxy": "the variables HTTPS_PROXY and NO_PROXY",
+    "retries": "retry=",
+    "stream": "max_bytes=, or lambdakit.http.pool()",
+    "verify": "ca=, a file or a directory of certificates to trust",
+}
+
+
+def _unknown(names: list[str]) -> ConfigurationError:
+    name = names[0]
+    if name in _OURS:
+        return ConfigurationError(f"{name}= is an argument of another library; here it is {_OURS[name]}")
+    known = [*(send.__kwdefaults__ or ())]
+    return ConfigurationError(
+        f"{name}= is no argument of lambdakit.http: {', '.join(known)}.{did_you_mean(name, known)}"
+    )
+
+
+def _check_body(body: Any) -> None:
+    """Refuse what would be sent as something else than it is."""
+    kind = type(body)
+    if kind in {bytes, str, bytearray, memoryview} or hasattr(body, "read"):
+        return
+    if is_spent(body):
+        raise ConfigurationError("body: this generator was read already: nothing would be sent")
+    if find_in_type(kind, "keys") or not any(find_in_type(kind, name) for name in _MAY_BE_SENT):
+        raise ConfigurationError(
+            f"body: give bytes, a str, a file or an iterable of bytes, not {kind.__name__}; json= and fields= take "
+            "dictionaries"
+        )
+
+
+_MAY_BE_SENT = ("__iter__", "__buffer__")
 
 
 def _encode(method: str, url: str, json: Any, fields: Any, options: dict[str, Any]) -> str:
@@ -161,12 +263,44 @@ def _encode(method: str, url: str, json: Any, fields: Any, options: dict[str, An
         raise ConfigurationError("body, json, fields: give one of them")
     if json is not None:
         options["body"] = _json(json, options["headers"])
-    elif method in _IN_QUERY:
-        url = f"{url}{'&' if '?' in url else '?'}{urlencode(fields)}"
-    else:
-        del options["body"]
-        options["fields"] = fields
+        return url
+    pairs = _pairs(fields, in_query=method in _IN_QUERY)
+    if method in _IN_QUERY:
+        url = url.partition("#")[0]  # what stands behind it is not sent
+        query = urlencode(pairs)
+        return f"{url}{'&' if '?' in url else '?'}{query}" if query else url
+    del options["body"]
+    options["fields"] = pairs
     return url
+
+
+def _pairs(fields: Any, *, in_query: bool) -> list[tuple[Any, Any]]:
+    """Names and values as they are sent: one for each of a list, none for None."""
+    items = [*fields.items()] if find_in_type(type(fields), "items") else fields
+    if not (
+        isinstance(items, (list, tuple)) and all(isinstance(one, (list, tuple)) and len(one) == _PAIR for one in items)
+    ):
+        raise ConfigurationError(f"fields: give a dictionary, or a list of pairs, not {type(fields).__name__}")
+    several = (list, tuple, set, frozenset) if in_query else (list, set, frozenset)  # there a tuple is a file
+    pairs: list[tuple[Any, Any]] = []
+    for name, value in items:
+        values = value if isinstance(value, several) else (value,)
+        pairs += [(name, _value(name, one, in_query=in_query)) for one in values if one is not None]
+    return pairs
+
+
+def _value(name: Any, value: Any, *, in_query: bool) -> Any:
+    if isinstance(value, (str, bytes)) or (isinstance(value, tuple) and not in_query):
+        return value
+    if isinstance(value, (bytearray, memoryview)):
+        return bytes(value)
+    # What would be sent of others is how Python shows them.
+    if find_in_type(type(value), "__iter__") or hasattr(value, "read"):
+        raise ConfigurationError(
+            f"fields: the value of {name!r} is {type(value).__name__}; give a str, bytes, a number, a list of these, "
+            "or in a form ('file.txt', data)"
+        )
+    return str(value)
 
 
 def _retries(pools: Pools, retry: Any) -> Retries:

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 from ..exceptions import MissingDependencyError
 from .policy import CONNECT_S, READ_S, deadline_error, is_deadline_error
 from .pools import Pools
+from .retries import rewinder
 
 try:
     import requests
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
     from typing import Any, Self
 
     from .._environment import Environment
+
+
+_KEEPS_BODY = frozenset((307, 308))
 
 
 def warm_imports(env: Environment) -> None:  # noqa: ARG001 - what every feature is given
@@ -62,7 +66,13 @@ class RequestsSession:
 
 
 class Session(requests.Session):
-    """As requests has it, but for the error when the invocation's time is over."""
+    """As requests has it, but for the error when the invocation's time is over, and for bodies that are gone."""
+
+    def get_redirect_target(self, resp: requests.Response) -> str | None:
+        """Where a response leads; nowhere if the body would have to be sent again and cannot be."""
+        if resp.status_code in _KEEPS_BODY and rewinder(resp.request.body) is None:
+            return None  # requests would send an empty one
+        return super().get_redirect_target(resp)
 
     def send(self, request: requests.PreparedRequest, **options: Any) -> requests.Response:
         """Send a prepared request."""
@@ -103,8 +113,9 @@ class Adapter(HTTPAdapter):
         ca = DEFAULT_CA_BUNDLE_PATH if verify is True else verify
         if not os.path.exists(ca):  # noqa: PTH110 - as requests does
             raise OSError(f"Could not find a suitable TLS CA certificate bundle, invalid path: {ca}")
-        directory = os.path.isdir(ca)  # noqa: PTH112 - the same
-        return host, {"ssl_context": self._pools.contexts.context(ca=ca, directory=directory, cert=cert)}
+        return host, {
+            "ssl_context": self._pools.contexts.context(ca=ca, cert=tuple(cert) if isinstance(cert, list) else cert)
+        }
 
     def cert_verify(self, conn: Any, url: str, verify: Any, cert: Any) -> None:
         """The context does it."""

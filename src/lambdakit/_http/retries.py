@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 from io import UnsupportedOperation
+from types import GeneratorType
 
 from urllib3 import Retry
 from urllib3.exceptions import MaxRetryError, ResponseError
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from .policy import ConnectionPolicy
 
 _REDIRECTS = 10
+_FRAMING = frozenset(("content-length", "transfer-encoding"))
 
 
 class Retries(Retry):
@@ -65,10 +67,6 @@ class Retries(Retry):
         """Wait, before the next attempt."""
         self.policy.clock.sleep(self.pause_s)
 
-    def sleep_for_retry(self, response: BaseHTTPResponse) -> bool:  # noqa: ARG002 - urllib3 gives it
-        """Before a redirect is followed nobody waits."""
-        return False
-
 
 def retries(policy: ConnectionPolicy, *, retry: Any = True) -> Retries:
     """The retries of a request.
@@ -99,9 +97,24 @@ def may_resend(given: Retry | None, method: str) -> bool:
     return given.allowed_methods is None or method.upper() in given.allowed_methods
 
 
+def once(given: Retry) -> Retry:
+    """As `given`, for a request whose body can be sent once: the answer that there was is returned."""
+    return given.new(status_forcelist=(), respect_retry_after_header=False, read=False, other=0)
+
+
+def has_length(headers: Any) -> bool:
+    """Whether somebody has said how long a body is, or that nobody knows."""
+    return any(name.lower() in _FRAMING for name in headers or ())
+
+
+def is_spent(body: Any) -> bool:
+    """Whether it is a generator that was read to its end."""
+    return type(body) is GeneratorType and body.gi_frame is None
+
+
 def rewinder(body: Any) -> Callable[[], object] | None:
     """What brings `body` back to where it stands now; None if it can be sent only once."""
-    if body is None or isinstance(body, (bytes, str, bytearray, memoryview)):
+    if body is None or isinstance(body, (bytes, str, bytearray, memoryview, list, tuple)):
         return _nothing
     try:
         return partial(body.seek, body.tell())

@@ -38,10 +38,10 @@ def test_a_fake_context_has_what_the_runtimes_has() -> None:
 
 
 def test_a_fake_context_logs(capsys: pytest.CaptureFixture[str]) -> None:
-    """To standard output, as it is."""
+    """To standard output, a line for each message, so that what a test prints next begins one."""
     FakeContext().log("text")
     FakeContext().log(5)
-    assert capsys.readouterr().out == "text5"
+    assert capsys.readouterr().out == "text\n5\n"
 
 
 def test_a_fake_context_tells_its_time() -> None:

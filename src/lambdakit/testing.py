@@ -121,8 +121,8 @@ class FakeContext:
         return {}
 
     def log(self, msg: object) -> None:
-        """Write to standard output, as it is: without an end of line."""
-        sys.stdout.write(str(msg))
+        """Write to standard output, a line for each message."""
+        sys.stdout.write(f"{msg}\n")
 
 
 class MemoryBackend:

@@ -168,6 +168,21 @@ def test_a_predicate_that_raises_lets_the_event_through(caplog: pytest.LogCaptur
     assert "planted" not in caplog.text
 
 
+def test_a_predicate_that_fails_warns_once(caplog: pytest.LogCaptureFixture) -> None:
+    """It is asked of each event. Another one warns by itself."""
+
+    def fail(event: Any, context: Any) -> bool:
+        raise KeyError
+
+    async def is_ping(event: Any, context: Any) -> bool:
+        return True
+
+    for predicate in (fail, lambda event, context: is_ping(event, context), fail):  # noqa: PLW0108 - itself, it is refused
+        fn = lambdakit.handler(warmup=predicate)(lambda event, context: "worked")
+        assert [fn({"order": number}, None) for number in range(3)] == ["worked"] * 3
+    assert [message.split(" ")[3] for message in caplog.messages] == ["raised", "returned", "raised"]
+
+
 class App:
     """A class with handlers of every kind."""
 
@@ -198,6 +213,51 @@ def test_methods() -> None:
     for handler in (app.method, App.of_class, App.static):
         assert handler(PING, context)["ping"] == "lambda-warmer"
         assert handler(event=PING, context=context)["ping"] == "lambda-warmer"
+
+
+def test_methods_without_a_context() -> None:
+    """A test calls them with the event alone: the first argument is not taken for the event."""
+
+    class Short:
+        @lambdakit.handler
+        def method(self, event: Any, context: Any = None) -> Any:
+            return event
+
+        @classmethod
+        @lambdakit.handler
+        def of_class(cls, event: Any, context: Any = None) -> Any:
+            return event
+
+        @staticmethod
+        @lambdakit.handler
+        def static(event: Any, context: Any = None, extra: Any = None) -> Any:
+            return event
+
+    for handler in (Short().method, Short.of_class, Short.static, Short().static):
+        assert handler(PING)["ping"] == "lambda-warmer"
+        assert handler(event=PING)["ping"] == "lambda-warmer"
+        assert handler({"order": 1}) == {"order": 1}
+
+
+def test_a_decorator_above_static_and_class_methods() -> None:
+    """They stay what they are, whether the class or an instance is asked."""
+
+    class Above:
+        @lambdakit.handler
+        @staticmethod
+        def static(event: Any, context: Any) -> Any:
+            return event, lambdakit.invocation().context
+
+        @lambdakit.handler(warmup=True)
+        @classmethod
+        def of_class(cls, event: Any, context: Any) -> Any:
+            return (cls.__name__, event), lambdakit.invocation().context
+
+    context = FakeContext()
+    for of in (Above, Above()):
+        assert of.static({"order": 1}, context) == ({"order": 1}, context)
+        assert of.of_class({"order": 1}, context) == (("Above", {"order": 1}), context)
+        assert of.static(PING, context)["ping"] == of.of_class(PING, context)["ping"] == "lambda-warmer"
 
 
 def test_a_bound_method_is_a_callable_like_others() -> None:
@@ -331,6 +391,20 @@ def test_what_cannot_be_called_is_refused(fn: Any, said: str) -> None:
     """At once, with what was given."""
     with pytest.raises(ConfigurationError, match=said):
         lambdakit.handler(fn)
+
+
+@pytest.mark.parametrize("decorator", [lambdakit.handler, lambdakit.cached, lambdakit.singleton])
+def test_nothing_cannot_be_decorated(decorator: Any) -> None:
+    """What makes the function has forgotten to return it: told where it stands, not at the first call."""
+    with pytest.raises(ConfigurationError, match=rf"{decorator.__name__}: give a function.*, not NoneType"):
+        decorator(None)
+
+
+@pytest.mark.parametrize("arguments", [({}, FakeContext()), (), ({}, None, 5)])
+def test_options_alone_are_no_handler(arguments: Any) -> None:
+    """The runtime calls what `handler(...)` has returned: the error says what it is, and what it should be."""
+    with pytest.raises(ConfigurationError, match=r"^lambdakit\.handler\(\.\.\.\) was given options and no function"):
+        lambdakit.handler(metrics="Shop")(*arguments)
 
 
 @pytest.mark.parametrize("warmup", ["yes", 1, None, []])

@@ -1,11 +1,15 @@
 """What an invocation knows of itself."""
 
+from types import SimpleNamespace
+from unittest.mock import MagicMock, Mock
+
 import pytest
+from awslambdaric.lambda_context import LambdaContext
 
 import lambdakit
 from lambdakit import Environment, Settings
 from lambdakit._environment import HandlerOptions, Invocation, start_kind
-from lambdakit.testing import FakeContext, ManualClock
+from lambdakit.testing import FakeContext, ManualClock, MemoryBackend
 
 
 @pytest.mark.parametrize(
@@ -83,20 +87,51 @@ def test_remaining_time_comes_from_the_context() -> None:
     assert running.remaining_s() == 0.0
 
 
-def test_a_context_that_does_not_know() -> None:
-    """None, a bare object, and a mock-like one: None, not an exception."""
+def refuse() -> int:
+    raise NotImplementedError
 
-    class Odd:
-        aws_request_id = 5
 
-        def get_remaining_time_in_millis(self) -> str:
-            return "soon"
+LOCAL_CONTEXTS: dict[str, object] = {
+    "none": None,
+    "a bare object": object(),
+    "no method": SimpleNamespace(get_remaining_time_in_millis=3000),
+    "not implemented": SimpleNamespace(get_remaining_time_in_millis=refuse),
+    "a text": SimpleNamespace(get_remaining_time_in_millis=lambda: "soon", aws_request_id=5),
+    "0": SimpleNamespace(get_remaining_time_in_millis=lambda: 0),
+    "0.0": SimpleNamespace(get_remaining_time_in_millis=lambda: 0.0, aws_request_id=""),
+    "below 0": SimpleNamespace(get_remaining_time_in_millis=lambda: -500),
+    "not a number": SimpleNamespace(get_remaining_time_in_millis=lambda: float("nan")),
+    "an argument more": SimpleNamespace(get_remaining_time_in_millis=lambda unit: 5),
+    "Mock": Mock(),
+    "MagicMock": MagicMock(),
+}
 
-    assert invocation(None).remaining_s() is None
-    assert invocation(object()).remaining_s() is None
-    assert invocation(Odd()).remaining_s() is None
-    assert invocation(Odd()).request_id is None
-    assert invocation(None).request_id is None
+
+@pytest.mark.parametrize("context", LOCAL_CONTEXTS.values(), ids=LOCAL_CONTEXTS)
+def test_a_context_that_does_not_know(context: object) -> None:
+    """Of local runners and mocks: nothing limits what is fetched, and nothing is raised."""
+    running = invocation(context)
+    assert (running.remaining_s(), running.left_s(), running.request_id) == (None, None, None)
+    backend = MemoryBackend(secrets={"a": "1"})
+    with lambdakit.use_environment(Environment(backend=backend)):
+        assert lambdakit.handler(lambda event, context: lambdakit.get_secret("a"))({}, context) == "1"
+
+
+def test_a_runner_that_counts_down_from_its_own_default() -> None:
+    """Past it the remaining time is unknown: the function's own may be longer, and nobody ends it."""
+    left_ms = [100]
+    context = SimpleNamespace(get_remaining_time_in_millis=lambda: max(0, left_ms[0]))
+    running = invocation(context)
+    assert running.remaining_s() == 0.1
+    left_ms[0] = -50
+    assert running.remaining_s() is None
+
+
+def test_lambdas_own_context_has_a_deadline() -> None:
+    """Past it no time is left: where the process outlives it, an invocation has timed out."""
+    context = LambdaContext("id", None, None, 1, "arn", None)
+    derived = type("Derived", (LambdaContext,), {})("id", None, None, 1, "arn", None)
+    assert [invocation(one).remaining_s() for one in (context, derived, FakeContext(remaining_s=0))] == [0.0] * 3
 
 
 def test_request_id_comes_from_the_context() -> None:

@@ -26,12 +26,22 @@ def test_a_manual_clock_moves_as_it_is_told() -> None:
 
 
 def test_a_fake_context_has_what_the_runtimes_has() -> None:
-    """Every public attribute of awslambdaric's own context."""
+    """Every public attribute of awslambdaric's own context, a method where that has one, and of who has called."""
     from awslambdaric.lambda_context import LambdaContext
 
-    real = LambdaContext("id", None, None, 0, "arn", None)
-    public = {name for name in dir(real) if not name.startswith("_")}
-    assert public - set(dir(FakeContext())) == {"log"}  # which only prints
+    real, fake = LambdaContext("id", None, None, 0, "arn", None), FakeContext()
+    for of_real, of_fake in ((real, fake), (real.identity, fake.identity)):
+        public = {name: callable(getattr(of_real, name)) for name in dir(of_real) if not name.startswith("_")}
+        assert {name: callable(getattr(of_fake, name)) for name in public} == public
+    assert fake.w3c() == real.w3c()
+    assert fake.identity.cognito_identity_id is real.identity.cognito_identity_id is None
+
+
+def test_a_fake_context_logs(capsys: pytest.CaptureFixture[str]) -> None:
+    """To standard output, a line for each message, so that what a test prints next begins one."""
+    FakeContext().log("text")
+    FakeContext().log(5)
+    assert capsys.readouterr().out == "text\n5\n"
 
 
 def test_a_fake_context_tells_its_time() -> None:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import threading
-from functools import update_wrapper
 
 from ._cache import Cache, Counters, CountersByKey, Entry
 from ._clock import age_s
-from ._diagnostics import checked_function, close_coroutine, find_in_type, qualified_name, seconds
+from ._diagnostics import MISSING, checked_function, close_coroutine, find_in_type, qualified_name, seconds, wrap
 from ._environment import part
 from .exceptions import ConfigurationError
 
@@ -77,7 +76,13 @@ if TYPE_CHECKING:
 
 
 def cached(
-    fn: Any = None, /, *, ttl: Any = None, stale_ttl: float | None = None, max_size: int | None = None, key: Any = None
+    fn: Any = MISSING,
+    /,
+    *,
+    ttl: Any = None,
+    stale_ttl: float | None = None,
+    max_size: int | None = None,
+    key: Any = None,
 ) -> Any:
     """Keep what a function returns, as secrets and parameters are kept: ``@cached``, or ``@cached(...)`` with options.
 
@@ -111,7 +116,7 @@ def cached(
     def decorate(fn: Any) -> Any:
         return _wrap(Cached(fn, ttl=ttl, stale_ttl=stale_ttl, max_size=max_size, key=key))
 
-    if fn is None:
+    if fn is MISSING:
         Cached(decorate, ttl=ttl, stale_ttl=stale_ttl, max_size=max_size, key=key)  # an error where it stands
         return decorate
     return decorate(fn)
@@ -366,7 +371,7 @@ def _wrap(cached: Cached) -> Any:
         wanted = cached.key(args, kwargs)
         part(Caches).cache(cached).invalidate(lambda key: key == wanted)
 
-    chosen: Any = update_wrapper(async_wrapper if cached.is_async else wrapper, cached.fn)
+    chosen: Any = wrap(async_wrapper if cached.is_async else wrapper, cached.fn)
     chosen.invalidate = invalidate
     chosen.clear = lambda: part(Caches).cache(cached).clear()
     return chosen

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from functools import partial
+from contextlib import suppress
+from functools import WRAPPER_ASSIGNMENTS, partial
 from types import CoroutineType, FunctionType, GeneratorType, MethodType
 
 from .exceptions import ConfigurationError, LambdakitError
@@ -12,6 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from typing import Any
 
+MISSING: Any = object()  # what was not given: None can be, by who has forgotten a `return`
+
 # Kinds of functions, as `kind_of_function` tells them.
 PLAIN, COROUTINE, GENERATOR, ASYNC_GENERATOR = "plain", "coroutine", "generator", "async generator"
 
@@ -20,7 +23,7 @@ _CO_GENERATOR, _CO_COROUTINE, _CO_ITERABLE_COROUTINE, _CO_ASYNC_GENERATOR = 0x20
 
 # What Python itself reads of a class: a metaclass can have other answers to these names.
 _mro_of: Callable[[type], tuple[type, ...]] = vars(type)["__mro__"].__get__
-_namespace_of: Callable[[type], Mapping[str, Any]] = vars(type)["__dict__"].__get__
+namespace_of: Callable[[type], Mapping[str, Any]] = vars(type)["__dict__"].__get__
 
 
 def seconds(argument: str, value: Any) -> float:
@@ -67,9 +70,9 @@ def kind_of_function(fn: Any) -> str:
     The types are asked, never attributes: a mock or a proxy answers to every name. What a callable object returns is
     told by the ``__call__`` of its class. PLAIN also stands for what cannot be known, such as a function in C.
     """
-    fn = _unwrapped(fn)
+    fn = unwrapped(fn)
     if type(fn) is not FunctionType:
-        fn = _unwrapped(find_in_type(type(fn), "__call__"))
+        fn = unwrapped(find_in_type(type(fn), "__call__"))
         if type(fn) is not FunctionType:
             return PLAIN
     flags = fn.__code__.co_flags
@@ -80,7 +83,7 @@ def kind_of_function(fn: Any) -> str:
     return GENERATOR if flags & _CO_GENERATOR else PLAIN
 
 
-def _unwrapped(fn: Any) -> Any:
+def unwrapped(fn: Any) -> Any:
     """What is called at last behind partials, bound methods, static methods and class methods."""
     while True:
         if issubclass(type(fn), partial):
@@ -110,7 +113,7 @@ def close_coroutine(value: Any) -> bool:
 def find_in_type(kind: type, name: str) -> Any:
     """What instances of `kind` have under `name` by their class or a base of it; None if nothing."""
     for base in _mro_of(kind):
-        namespace = _namespace_of(base)
+        namespace = namespace_of(base)
         if name in namespace:
             return namespace[name]
     return None
@@ -138,17 +141,46 @@ def checked_function(decorator: str, fn: Any) -> bool:
     return kind == COROUTINE
 
 
-def function_name(fn: Any) -> str:
+def attribute(thing: Any, name: str) -> Any:
+    """What a thing of the user's answers to a name; None where it has none, or raises whatever it likes."""
+    try:
+        return getattr(thing, name, None)
+    except Exception:  # noqa: BLE001 - a dictionary whose attributes are its keys raises KeyError
+        return None
+
+
+def function_name(fn: Any, name: str = "__qualname__") -> str:
     """What a function is called in messages: its qualified name, or its type where it has none."""
-    name = getattr(fn, "__qualname__", None)
-    return name if isinstance(name, str) else type(fn).__name__
+    found = attribute(fn, name)
+    return found if type(found) is str else type(fn).__name__
 
 
 def qualified_name(fn: Any) -> str:
     """The name of a function with that of its module; of a partial the function's that is called."""
     while issubclass(type(fn), partial):
         fn = fn.func
-    return f"{getattr(fn, '__module__', '')}.{function_name(fn)}"
+    module = attribute(fn, "__module__")
+    return f"{module if type(module) is str else ''}.{function_name(fn)}"
+
+
+def wrap(wrapper: Any, wrapped: Any) -> Any:
+    """`functools.update_wrapper`, also for what answers to every name and for mocks: their names may be anything."""
+    for name in WRAPPER_ASSIGNMENTS:
+        with suppress(Exception):  # it has none, or Python takes no such thing for it
+            setattr(wrapper, name, getattr(wrapped, name))
+    is_class = issubclass(type(wrapped), type)
+    vars(wrapper).update(namespace_of(wrapped) if is_class else own_attributes(wrapped))
+    wrapper.__wrapped__ = wrapped
+    return wrapper
+
+
+def own_attributes(thing: Any) -> dict[str, Any]:
+    """The attributes that a thing has by itself, without asking it: proxies and mocks have an answer to every name."""
+    try:
+        own = object.__getattribute__(thing.__func__ if type(thing) is MethodType else thing, "__dict__")
+    except AttributeError:
+        return {}
+    return own if type(own) is dict else {}
 
 
 def warn(message: str, *arguments: object) -> None:

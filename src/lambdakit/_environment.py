@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+import sys
 import threading
 from contextlib import contextmanager
 from contextvars import ContextVar
 from itertools import count
 
 from ._clock import Budget, Clock
-from ._diagnostics import log_exceptions, seconds, warn
+from ._diagnostics import attribute, log_exceptions, seconds, warn
 from ._settings import BACKENDS, Settings
 from .exceptions import ConfigurationError, LambdakitError
 
@@ -112,6 +113,9 @@ class HandlerOptions:
 _DEFAULTS = HandlerOptions()
 _IDLE_CHECK_NOW = (0.0, 0.0)
 _SET_BACK_S = 1.0  # of the wall clock against the other one; less is no more than two readings may differ
+# Whose contexts count to the deadline of the invocation: past it, no time is left. Others' count from a default.
+_COUNT_TO_DEADLINE = frozenset(("awslambdaric.lambda_context", "lambdakit.testing"))
+_DURABLE = "aws_durable_execution_sdk_python"
 _new = object.__new__
 
 
@@ -147,8 +151,12 @@ class Invocation:
     @property
     def request_id(self) -> str | None:
         """Lambda's id of this request, or None where the context has none."""
-        value = getattr(self.context, "aws_request_id", None)
-        return value if isinstance(value, str) else None
+        return self._text("aws_request_id")
+
+    def _text(self, name: str) -> str | None:
+        """A text of the Lambda context; None where it has none of this name. Contexts of mocks answer anything."""
+        value = attribute(lambda_context(self.context), name)
+        return value if value and isinstance(value, str) else None
 
     @property
     def init_to_invoke_s(self) -> float:
@@ -161,12 +169,25 @@ class Invocation:
         return self.options.margin_s
 
     def remaining_s(self) -> float | None:
-        """Seconds until Lambda ends this invocation, never below 0; None where the context does not know."""
-        method = getattr(self.context, "get_remaining_time_in_millis", None)
-        if method is None:
+        """Seconds until Lambda ends this invocation, never below 0; None where the context does not know.
+
+        Contexts of local runners and mocks often do not: they have no such method, or it raises, tells no number, or
+        nothing above 0. Only Lambda's own context and `lambdakit.testing.FakeContext` can say that no time is left.
+        """
+        context = lambda_context(self.context)
+        method = attribute(context, "get_remaining_time_in_millis")
+        if not callable(method):
             return None
-        remaining_ms = method()
-        return max(0.0, remaining_ms / 1000.0) if isinstance(remaining_ms, (int, float)) else None
+        try:
+            remaining_ms = method()
+        except Exception:  # noqa: BLE001 - such as NotImplementedError: whoever asks has nothing to do with it
+            return None
+        if isinstance(remaining_ms, (int, float)):
+            if remaining_ms > 0:
+                return remaining_ms / 1000.0
+            if not _COUNT_TO_DEADLINE.isdisjoint([base.__module__ for base in type(context).__mro__]):
+                return 0.0
+        return None
 
     def left_s(self) -> float | None:
         """Seconds that I/O of lambdakit's may take; below 0 when it must not begin, None for no limit."""
@@ -176,6 +197,19 @@ class Invocation:
     def __repr__(self) -> str:
         """Number, start kind and request id."""
         return f"<Invocation {self.number} {self.start_kind} request_id={self.request_id}>"
+
+
+def lambda_context(context: Any) -> Any:
+    """The Lambda context: `context` itself, or what the context of a durable function holds."""
+    durable: Any = sys.modules.get(f"{_DURABLE}.context")
+    is_durable = durable is not None and issubclass(type(context), durable.DurableContext)
+    return context.lambda_context if is_durable else context
+
+
+def error_name(error: BaseException) -> str | None:
+    """The name of the type of what a handler has raised; None if a durable function is suspended by it, and goes on."""
+    durable: Any = sys.modules.get(f"{_DURABLE}.exceptions")
+    return None if durable is not None and isinstance(error, durable.SuspendExecution) else type(error).__name__
 
 
 def start_kind(init_type: str | None, pings: int, init_to_invoke_s: float) -> str:
@@ -405,23 +439,27 @@ class Environment:
         CURRENT.set(invocation)
         due_wall_s, due_monotonic_s = self._idle_due
         apart_s = wall_s - monotonic_s
-        if wall_s >= due_wall_s or monotonic_s >= due_monotonic_s or apart_s < self._clocks_apart_s - _SET_BACK_S:
-            self._close_idle(now)
-        self._clocks_apart_s = apart_s
-        for hook in self._parts.on_start:
-            hook(invocation, now)
+        try:
+            if wall_s >= due_wall_s or monotonic_s >= due_monotonic_s or apart_s < self._clocks_apart_s - _SET_BACK_S:
+                self._close_idle(now)
+            self._clocks_apart_s = apart_s
+            for hook in self._parts.on_start:
+                log_exceptions("an invocation begins", hook, invocation, now)
+        except BaseException:  # such as KeyboardInterrupt: the handler does not run, and nobody is going to end it
+            running.discard(invocation)
+            raise
         return invocation
 
     def _first_start_kind(self, now: Instant, options: HandlerOptions) -> str:
         if options.on_first is not None:
-            options.on_first(self)
+            log_exceptions("a first invocation begins", options.on_first, self)
         return start_kind(self.settings.init_type, self.pings, between_s(self._init_ended, now))
 
     def _end(self, invocation: Invocation) -> None:
         """The invocation is over, whether it returned or raised."""
         try:
             for hook in self._parts.on_end:
-                hook(invocation)
+                log_exceptions("an invocation has ended", hook, invocation)
         finally:  # who asks for it from now on finds that it is not running any more
             self._running.discard(invocation)  # it is not there in a child that was forked within it
 
@@ -465,7 +503,7 @@ class Environment:
             if invocation in running:
                 return invocation
             invocation = invocation._outer
-        several = [*running]  # one step: other threads begin and end invocations meanwhile
+        several = [*running.copy()]  # one step: other threads begin and end invocations meanwhile
         return several[0] if len(several) == 1 else None
 
     def _left_s(self) -> float | None:

@@ -7,7 +7,7 @@ import sys
 from contextvars import copy_context
 
 from ._diagnostics import warn
-from ._environment import CURRENT
+from ._environment import CURRENT, error_name
 from .exceptions import ConfigurationError, MissingDependencyError
 
 TYPE_CHECKING = False
@@ -249,7 +249,7 @@ async def _finish(env: Environment, invocation: Invocation, work: Awaitable[Any]
     try:
         return await work
     except BaseException as error:
-        invocation.error = type(error).__name__
+        invocation.error = error_name(error)
         raise
     finally:
         env._end(invocation)

@@ -2,10 +2,22 @@
 
 from __future__ import annotations
 
-from functools import cache, partial, update_wrapper
+import sys
+from functools import cache, partial
 from types import FunctionType
 
-from ._diagnostics import ASYNC_GENERATOR, COROUTINE, find_in_type, flag, is_awaitable, kind_of_function, seconds
+from ._diagnostics import (
+    ASYNC_GENERATOR,
+    COROUTINE,
+    MISSING,
+    find_in_type,
+    flag,
+    is_awaitable,
+    kind_of_function,
+    log_exceptions,
+    seconds,
+    wrap,
+)
 from ._environment import (
     CURRENT,
     DEADLINE_MARGIN_S,
@@ -15,6 +27,8 @@ from ._environment import (
     Environment,
     HandlerOptions,
     environment,
+    error_name,
+    lambda_context,
 )
 from ._warmup import recognise
 from .exceptions import ConfigurationError
@@ -63,7 +77,8 @@ if TYPE_CHECKING:
 # Nothing that can be awaited, and most of what handlers return: to ask these for it would cost more.
 _PLAIN_RESULTS = frozenset({dict, str, type(None), list, int, bool, float, bytes})
 _ARGUMENTS = 2  # event and context
-_MISSING: Any = object()
+_INSTANCE = (("self",), ("cls",))  # the first name of a method
+_METHOD = "lambdakit: a method"  # a keyword that nobody else can give
 
 if TYPE_CHECKING:
 
@@ -80,7 +95,7 @@ if TYPE_CHECKING:
 
 
 def handler(
-    fn: Any = None,
+    fn: Any = MISSING,
     /,
     *,
     warmup: Any = True,
@@ -158,7 +173,7 @@ def handler(
         observer=_checked_observer(metrics, on_invocation),
         on_first=_observe_where_asked,
     )
-    return partial(_decorate, options=options) if fn is None else _decorate(fn, options=options)
+    return partial(_decorate, options=options) if fn is MISSING else _decorate(fn, options=options)
 
 
 def _checked_observer(metrics: Any, on_invocation: Any) -> Observer | None:
@@ -183,13 +198,25 @@ def _checked_items(preload: Any) -> list[Any]:
     return checked_items(preload)
 
 
-def _decorate(given: Any, /, *, options: HandlerOptions) -> Any:  # noqa: C901 - the steps in their order
-    """The wrapper.
+def _decorate(given: Any = MISSING, /, *more: Any, options: HandlerOptions) -> Any:
+    """The wrapper: `_wrap`, and for a static method or a class method one of the same kind.
 
     Args:
         given: a function or what can be called like one.
+        more: nothing. The runtime has called this with event and context if there is something.
         options: what `handler` was told.
     """
+    if more or given is MISSING:
+        raise ConfigurationError(
+            "lambdakit.handler(...) was given options and no function, and is no handler yet: write it as a decorator, "
+            "or handler = lambdakit.handler(function, ...)"
+        )
+    if issubclass(type(given), (staticmethod, classmethod)):  # a decorator above it; in its class it stays what it is
+        return type(given)(_wrap(given.__func__, options))
+    return _wrap(given, options)
+
+
+def _wrap(given: Any, options: HandlerOptions) -> Any:  # noqa: C901 - the steps in their order
     fn = _callable(given)
     kind = kind_of_function(fn)
     if kind == ASYNC_GENERATOR:
@@ -198,21 +225,29 @@ def _decorate(given: Any, /, *, options: HandlerOptions) -> Any:  # noqa: C901 -
     if is_async:
         __import__("asyncio")  # 50 ms, which it needs anyway: better in INIT than in the first invocation
     in_class = _stands_in_class(fn)
-    recognise_ping = options.recognise
+    recognise_ping, declared = options.recognise, fn
+    durable = _durable(fn)
+    if durable is not None:
+        fn = durable.watched(fn)
+        recognise_ping = None if recognise_ping is None else durable.recognising(recognise_ping)
+    reply = _answer_ping if durable is None else durable.answering(_answer_ping)
     begin = _begin_of(options)
 
-    def wrapper(event: Any = _MISSING, context: Any = _MISSING, /, *more: Any, **named: Any) -> Any:
+    def wrapper(event: Any = MISSING, context: Any = MISSING, /, *more: Any, **named: Any) -> Any:
         call = None
-        if more or named or context is _MISSING:  # not as the runtime calls it
-            args = [arg for arg in (event, context) if arg is not _MISSING]
+        if more or named or context is MISSING:  # not as the runtime calls it
+            args = [arg for arg in (event, context) if arg is not MISSING]
+            is_method = named.pop(_METHOD, False)
             call = partial(fn, *args, *more, **named)
-            event, context = _event_and_context(call.args, named, in_class=in_class)
+            event, context = _event_and_context(call.args, named, in_class=in_class, is_method=is_method)
         env = STACK[-1] if STACK else environment()
-        if env._running and _is_within(env, context):  # a decorated handler that calls another is one invocation
+        if env._running and (outer := _surrounding(env, context)):  # a handler that calls another is one invocation
+            if options.observer is not None:
+                _observe_too(env, outer, options.observer)
             result = fn(event, context) if call is None else call()
             return result if type(result) in _PLAIN_RESULTS else _nested(env, result, options)
         if recognise_ping is not None and (dialect := recognise_ping(event, context)):
-            return _answer_ping(env, context, dialect, event, options, is_async=is_async)
+            return reply(env, context, dialect, event, options, is_async=is_async)
         invocation, ends_here = begin(env, context, options), True
         try:
             result = fn(event, context) if call is None else call()
@@ -225,16 +260,27 @@ def _decorate(given: Any, /, *, options: HandlerOptions) -> Any:  # noqa: C901 -
             ends_here = False
             return finish_later(env, invocation, result)
         except BaseException as error:
-            invocation.error = type(error).__name__  # not the error itself: its traceback holds this frame
+            invocation.error = error_name(error)  # not the error itself: its traceback holds this frame
             raise
         finally:
             if ends_here:
                 env._end(invocation)
 
-    update_wrapper(wrapper, given)
-    wrapper.__lambdakit_preload__ = options.preload  # type: ignore[attr-defined] # for `Environment.preload`
-    _declare(environment(), fn, options)
-    return wrapper
+    # By the name that everybody gives it: a static method has no instance before the event.
+    decorated = _with_instance(wrapper) if in_class and declared.__code__.co_varnames[:1] in _INSTANCE else wrapper
+    wrap(decorated, given)
+    decorated.__lambdakit_preload__ = options.preload  # type: ignore[attr-defined] # for `Environment.preload`
+    _declare(environment(), declared, options)
+    return decorated
+
+
+def _with_instance(wrapper: Callable[..., Any]) -> Callable[..., Any]:
+    """`wrapper` as a method: an instance and an event are no event and context, as which the runtime gives two."""
+
+    def method(*args: Any, **named: Any) -> Any:
+        return wrapper(*args, **named, **{_METHOD: True})
+
+    return method
 
 
 def _declare(env: Environment, fn: Any, options: HandlerOptions) -> None:
@@ -275,7 +321,8 @@ def _begin_of(options: HandlerOptions) -> Callable[[Environment, Any, HandlerOpt
     from ._telemetry import Telemetry  # loaded with the observer
 
     def begin(env: Environment, context: Any, options: HandlerOptions) -> Invocation:
-        _ = env._parts[Telemetry]  # made before the invocation begins
+        if Telemetry not in env._made:  # made before the invocation begins
+            log_exceptions("telemetry", env._parts.__getitem__, Telemetry)
         return env._begin(context, options)
 
     return begin
@@ -290,10 +337,29 @@ def _preload(env: Environment, items: tuple[Any, ...], budget_s: float) -> None:
 Environment._run_preload = _preload  # noqa: SLF001 - what stands above the environment tells it how
 
 
-def _is_within(env: Environment, context: Any) -> bool:
-    """Whether this code runs in an invocation with the same context."""
-    outer = CURRENT.get()
-    return outer is not None and outer.context is context and context is not None and outer in env._running
+def _surrounding(env: Environment, context: Any) -> Invocation | None:
+    """The invocation with the same context that this code runs in; None if it begins one of its own."""
+    if context is None:
+        return None
+    inner = lambda_context(context)
+    # The SDK of durable functions runs what it decorates in a thread without any context.
+    outer = CURRENT.get() if inner is context else env._current()
+    return outer if outer is not None and outer.context is inner and outer in env._running else None
+
+
+def _observe_too(env: Environment, outer: Invocation, observer: Observer) -> None:
+    from ._telemetry import Telemetry  # loaded with the observer
+
+    log_exceptions("telemetry", env._parts[Telemetry].observe, outer, observer)
+
+
+def _durable(fn: Any) -> Any:
+    """What knows of durable functions, if `fn` is one."""
+    if "aws_durable_execution_sdk_python.execution" not in sys.modules:
+        return None
+    from ._warmup import durable  # 1 ms; not paid by who has none
+
+    return durable if durable.is_durable(fn) else None
 
 
 def _nested(env: Environment, result: Any, options: HandlerOptions) -> Any:
@@ -326,7 +392,10 @@ def _callable(given: Any) -> Any:
     if isinstance(given, type):
         return _instance(given)
     if not callable(given):
-        raise ConfigurationError(f"handler: give a function or another callable, not {type(given).__name__}")
+        hint = " Has what makes the handler forgotten to return it?" if given is None else ""
+        raise ConfigurationError(
+            f"lambdakit.handler: give a function or another callable, not {type(given).__name__}.{hint}"
+        )
     return given
 
 
@@ -337,7 +406,7 @@ def _instance(cls: type) -> Any:
 
 
 def _stands_in_class(fn: Any) -> bool:
-    """Whether the instance is given first: to a function that stands in a class body.
+    """Whether the instance may be given first: to a function that stands in a class body.
 
     Its qualified name tells, so that a handler with a third parameter of its own is not taken for a method.
     """
@@ -345,10 +414,12 @@ def _stands_in_class(fn: Any) -> bool:
     return bool(scope) and not scope.endswith("<locals>")
 
 
-def _event_and_context(args: tuple[Any, ...], kwargs: dict[str, Any], *, in_class: bool) -> tuple[Any, Any]:
+def _event_and_context(
+    args: tuple[Any, ...], kwargs: dict[str, Any], *, in_class: bool, is_method: bool
+) -> tuple[Any, Any]:
     """Event and context of a call that is not the runtime's: a method's, a test's with keywords, or without context."""
     given = [*args, *(kwargs[name] for name in ("event", "context") if name in kwargs)]
-    if in_class and len(given) > _ARGUMENTS:  # the instance or the class
-        del given[0]
+    if is_method or (in_class and len(given) > _ARGUMENTS):  # the instance or the class
+        del given[:1]
     given += [None, None]
     return given[0], given[1]

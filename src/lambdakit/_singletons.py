@@ -6,10 +6,19 @@ import gc
 import sys
 import threading
 from contextlib import suppress
-from functools import update_wrapper
 
 from ._clock import age_s
-from ._diagnostics import checked_function, close_coroutine, function_name, is_awaitable, seconds, warn
+from ._diagnostics import (
+    MISSING,
+    checked_function,
+    close_coroutine,
+    find_in_type,
+    function_name,
+    is_awaitable,
+    seconds,
+    warn,
+    wrap,
+)
 from ._environment import part
 from ._event_loop import in_loop
 from ._single_flight import SingleFlight
@@ -56,7 +65,7 @@ if TYPE_CHECKING:
 
 
 def singleton(
-    factory: Any = None,
+    factory: Any = MISSING,
     /,
     *,
     check: Callable[[Any], object] | None = None,
@@ -81,8 +90,8 @@ def singleton(
         check_after: seconds of idleness after which `check` is called, frozen time included; 0: in each invocation.
             Idleness counts from the first use in the last invocation that used it.
         max_age: seconds after which it is built anew, frozen time included; None: never for that reason.
-        close: called with an old instance, whatever it raises is dropped. None: its own ``close()``, if it has one, or
-            ``aclose()`` of what a coroutine function has built.
+        close: called with an old instance, whatever it raises is dropped. None: its own ``close()``, if its class has
+            one, or ``aclose()`` of what a coroutine function has built.
         depends_on: `secret` or `parameter` declarations, one or a list. Built anew at the next call when memory has
             another version of one: after its ttl, or after `retry_on_rotation` has fetched it.
 
@@ -105,7 +114,7 @@ def singleton(
         options = {"check": check, "check_after": check_after, "max_age": max_age, "close": close}
         return _wrap(Factory(factory, depends_on=depends_on, **options))
 
-    return decorate if factory is None else decorate(factory)
+    return decorate if factory is MISSING else decorate(factory)
 
 
 class Factory:
@@ -118,7 +127,7 @@ class Factory:
         check: gets an instance; fails by raising, or by returning False.
         check_after: seconds of idleness after which `check` is due.
         max_age: seconds, None for no limit.
-        close: gets an instance; None: the instance's own ``close()``, or ``aclose()`` of what a coroutine built.
+        close: gets an instance; None: ``close()`` of the instance's class, or ``aclose()`` of what a coroutine built.
         depends_on: a declared value, or a list of them.
     """
 
@@ -199,9 +208,13 @@ class Factory:
     def _closing(self, value: Any) -> Any:
         if self._close is not None:
             return self._close(value)
-        own = getattr(value, "aclose", None) if self.is_async else None
-        own = own or getattr(value, "close", None)
-        return None if own is None else own()
+        # What answers to every name may mean anything by `close`: a remote procedure, a collection of that name.
+        while "wrapt" in sys.modules and issubclass(type(value), sys.modules["wrapt"].ObjectProxy):
+            value = value.__wrapped__  # as instrumentations of database drivers wrap connections
+        for name in ("aclose", "close") if self.is_async else ("close",):
+            if find_in_type(type(value), name) is not None:
+                return getattr(value, name)()
+        return None
 
 
 def _declarations(given: Any) -> tuple[Declared, ...]:
@@ -434,7 +447,7 @@ def _wrap(factory: Factory) -> Any:
     async def async_wrapper() -> Any:
         return await part(Singletons).get_async(factory)
 
-    return update_wrapper(async_wrapper if factory.is_async else wrapper, factory.fn)
+    return wrap(async_wrapper if factory.is_async else wrapper, factory.fn)
 
 
 def _run_without_waiting(work: Coroutine[Any, Any, Any]) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from decimal import Decimal
 from itertools import count
 
@@ -72,8 +73,15 @@ class ManualClock(Clock):
         return f"ManualClock(wall_s={self.wall_s!r}, monotonic_s={self.monotonic_s!r})"
 
 
+class FakeIdentity:
+    """Who has called, as the runtime tells it: nobody that Cognito knows, unless a test sets it."""
+
+    cognito_identity_id: str | None = None
+    cognito_identity_pool_id: str | None = None
+
+
 class FakeContext:
-    """A Lambda context with the attributes that the runtime's own has.
+    """A Lambda context with the attributes and methods that the runtime's own has.
 
     Args:
         remaining_s: what `get_remaining_time_in_millis` tells, in seconds; change the attribute to let time pass.
@@ -100,14 +108,21 @@ class FakeContext:
         self.memory_limit_in_mb = "128"
         self.log_group_name = f"/aws/lambda/{function_name}"
         self.log_stream_name = "2026/01/01/[$LATEST]00000000000000000000000000000000"
-        self.identity = None
+        self.identity = FakeIdentity()
         self.client_context = client_context
         self.tenant_id = None
-        self.w3c: dict[str, str] = {}
 
     def get_remaining_time_in_millis(self) -> int:
         """Milliseconds until Lambda would end the invocation."""
         return max(0, int(self.remaining_s * 1000))
+
+    def w3c(self) -> dict[str, str]:
+        """The W3C trace context of the request: none."""
+        return {}
+
+    def log(self, msg: object) -> None:
+        """Write to standard output, a line for each message."""
+        sys.stdout.write(f"{msg}\n")
 
 
 class MemoryBackend:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 linux = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 
 FUNCTIONS = """
-import os, time
+import os, sys, time
 
 if "INIT_TYPE" in os.environ:  # as Lambda may call it one day
     os.environ["AWS_LAMBDA_INITIALIZATION_TYPE"] = os.environ["INIT_TYPE"]
@@ -42,6 +42,11 @@ def handler(event, context):
     how = event.get("how")
     if how == "raise":
         raise LookupError("planted secret")
+    if how == "partial":
+        sys.stdout.write('{"debug": 1}')
+        sys.stdout.flush()
+        sys.stderr.write("50%|##### |")
+        sys.stderr.flush()
     if how == "exit":
         os._exit(3)
     if how == "sleep":
@@ -140,6 +145,13 @@ def test_a_line_once_whatever_the_handler_does(
     assert root["lambdakit"]["error"] == ("LookupError" if failures else None)
     kinds = [line.split(" ")[0].split('"')[0] for line in reply.log.splitlines()]
     assert kinds.index("START") < kinds.index("working") < kinds.index("{") < kinds.index("END")
+
+
+def test_a_line_begins_a_line(function: Callable[..., str], invoke: Invoke) -> None:
+    """Also after what has no end of line, on either stream; and at the level that the function keeps."""
+    name = function(environment={"AWS_LAMBDA_LOG_FORMAT": "JSON", "AWS_LAMBDA_LOG_LEVEL": "WARN"})
+    (line,) = [line for line in invoke(name, {"how": "partial"}).log.splitlines(keepends=True) if '"_aws"' in line]
+    assert checked(line)["level"] == "WARN"
 
 
 @linux

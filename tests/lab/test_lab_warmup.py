@@ -121,6 +121,17 @@ def test_an_array_of_lambda_warmer(lab: Lab, function: Callable[..., str], invok
     assert "names another function as its target" in lab.logs(name)
 
 
+def test_pings_at_once_each_keep_an_environment(lab: Lab, function: Callable[..., str], invoke: Invoke) -> None:
+    """As serverless-plugin-warmup with `concurrency` sends them, round by round: none finds one that has answered."""
+    name = function()
+    with ThreadPoolExecutor(WANTED) as pool:
+        for number in (1, 2):
+            answers = [pool.submit(invoke, name, {"source": "serverless-plugin-warmup"}) for _ in range(WANTED)]
+            kept = {answer.result(30).value["environment"] for answer in answers}
+            assert len(kept) == WANTED == len(lab.environments(name))
+            assert len(pinged(lab, name)) == number * WANTED
+
+
 def test_without_the_option_one_environment_stays_one(lab: Lab, function: Callable[..., str], invoke: Invoke) -> None:
     """Of a plain handler, and of a ping that is a test."""
     name = function("plain")

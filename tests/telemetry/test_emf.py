@@ -217,7 +217,8 @@ records = st.fixed_dictionaries(
         "metrics": st.dictionaries(
             names,
             st.fixed_dictionaries(
-                {"unit": st.sampled_from(["Count", "None", "Bytes/Second"]), "values": st.lists(numbers, min_size=1)}
+                {"unit": st.sampled_from(["Count", "None", "Bytes/Second"]), "values": st.lists(numbers, min_size=1)},
+                optional={"resolution": st.just(1)},
             ),
         ),
     }

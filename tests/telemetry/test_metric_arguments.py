@@ -90,7 +90,7 @@ def test_other_names_are_refused(given: Any) -> None:
         name(given)
 
 
-@pytest.mark.parametrize("given", ["Duration", "ColdStart", "StartKind", "FunctionName", "_aws", "lambdakit"])
+@pytest.mark.parametrize("given", ["Duration", "ColdStart", "StartKind", "FunctionName", "_aws", "lambdakit", "level"])
 def test_names_of_lambdakits_own_are_refused(given: str) -> None:
     """They are members of the same line."""
     with pytest.raises(ConfigurationError, match=f"name='{given}': lambdakit's own lines have it"):
@@ -147,3 +147,56 @@ def test_other_namespaces_are_refused(given: Any) -> None:
     """And Amazon's own; the message names the argument."""
     with pytest.raises(ConfigurationError, match=re.escape(f"metrics={given!r:.80}: give a namespace of CloudWatch")):
         namespace(given)
+
+
+@pytest.mark.parametrize("given", [0, 2, 30, 60.0, True, None, "1"])
+def test_other_resolutions_are_refused(given: Any) -> None:
+    """CloudWatch has two."""
+    with pytest.raises(ConfigurationError, match=re.escape(f"resolution={given!r:.80}: give 60, or 1")):
+        lambdakit.metric("Orders", 1, resolution=given)
+
+
+def dimensions(given: Any) -> Any:
+    """What the record has of a metric with them."""
+    records: list[Record] = []
+    lambdakit.handler(
+        lambda event, context: lambdakit.metric("Orders", 1, dimensions=given), on_invocation=records.append
+    )({}, None)
+    ((_, series),) = records[0]["metrics"].items()
+    return series.get("dimensions", {})
+
+
+@pytest.mark.parametrize(
+    "given",
+    [None, {}, {"Tenant": "a"}, {"x" * 250: "y" * 1024}, {f"d{number:02}": "a" for number in range(29)}],
+)
+def test_dimensions(given: Any) -> None:
+    """Up to 29, beside the name of the function."""
+    assert dimensions(given) == (given or {})
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ([("Tenant", "a")], "give a dictionary of at most 29"),
+        ("Tenant", "give a dictionary of at most 29"),
+        ({f"d{number}": "a" for number in range(30)}, "give a dictionary of at most 29"),
+        ({"": "a"}, "'' is no name of one"),
+        ({5: "a"}, "5 is no name of one"),
+        ({":a": "a"}, "':a' is no name of one"),
+        ({"x" * 251: "a"}, "is no name of one"),
+        ({"naïve": "a"}, "is no name of one"),
+        ({"FunctionName": "a"}, "'FunctionName' is taken"),
+        ({"Duration": "a"}, "'Duration' is taken"),
+        ({"Orders": "a"}, "'Orders' is taken"),
+        ({"Tenant": ""}, "for 'Tenant' give a text"),
+        ({"Tenant": 5}, "for 'Tenant' give a text of 1 to 1024 printable ASCII characters, not int"),
+        ({"Tenant": "x" * 1025}, "for 'Tenant' give a text"),
+        ({"Tenant": "planted\n"}, "for 'Tenant' give a text"),
+    ],
+)
+def test_other_dimensions_are_refused(given: Any, message: str) -> None:
+    """With what is wrong; values may be anybody's, and are not told."""
+    with pytest.raises(ConfigurationError, match=f"^dimensions: .*{re.escape(message)}") as refused:
+        dimensions(given)
+    assert "planted" not in str(refused.value)

@@ -7,8 +7,11 @@ import json
 import logging
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, redirect_stdout
+from contextvars import copy_context
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -194,10 +197,10 @@ def test_output_that_takes_nothing_is_told_once(broken: str, tmp_path: Path, cap
     assert caplog.messages == [f"metrics could not be written: {what}"]
 
 
-def test_a_context_that_raises_is_told_once(
+def test_a_context_that_raises_knows_nothing(
     output: Output, caplog: pytest.LogCaptureFixture, records: list[Record]
 ) -> None:
-    """No line then, and the answer is the handler's."""
+    """It is a line like any other, without what it does not tell."""
 
     class Context(FakeContext):
         @property
@@ -210,8 +213,8 @@ def test_a_context_that_raises_is_told_once(
     with environment(output):
         handler = lambdakit.handler(lambda event, context: event, metrics="Shop", on_invocation=records.append)
         assert [handler(1, Context()), handler(2, Context())] == [1, 2]
-    assert (output.writes, records) == ([], [])
-    assert caplog.messages == ["the end of an invocation could not be reported: RuntimeError"]
+    assert [record["memory_limit_mb"] for record in records] == [None, None]
+    assert (len(output.writes), caplog.messages) == (2, [])
 
 
 # The user's own
@@ -275,10 +278,20 @@ def test_arguments_are_checked_whether_anybody_watches_or_not(options: dict[str,
                 handler(wrong, None)
 
 
-def test_outside_an_invocation_there_is_no_line_for_a_metric() -> None:
-    """The error says where to call it from."""
-    with environment(), pytest.raises(LambdakitError, match="no invocation is running here"):
+def test_outside_an_invocation_a_metric_is_nothing(output: Output, caplog: pytest.LogCaptureFixture) -> None:
+    """A helper that counts is called by a unit test, too: no error, nothing made; a line for who looks for it.
+
+    What is wrong with it is told as in an invocation.
+    """
+    with environment(output) as env, caplog.at_level(logging.DEBUG, logger="lambdakit"):
         lambdakit.metric("Orders", 1)
+        assert env._parts.peek(Telemetry) is None
+        with pytest.raises(ConfigurationError, match="unit="):
+            lambdakit.metric("Orders", 1, "Pieces")
+    assert [(record.levelname, record.getMessage()) for record in caplog.records] == [
+        ("DEBUG", "metric 'Orders': no invocation is running here")
+    ]
+    assert output.writes == []
 
 
 def test_a_metric_where_nobody_watches_is_nothing(records: list[Record]) -> None:
@@ -296,6 +309,151 @@ def test_a_metric_where_nobody_watches_is_nothing(records: list[Record]) -> None
     assert [record["metrics"] for record in records] == [{}, {}]
 
 
+def test_metrics_with_dimensions_have_lines_of_their_own(output: Output, records: list[Record]) -> None:
+    """One for each combination of values; the same names in another order are the same ones."""
+
+    def measure(event: Any, context: Any) -> None:
+        lambdakit.metric("Paid", 1, "Count")
+        lambdakit.metric("Paid", 2, "Count", dimensions={"Provider": "stripe", "Country": "fr"})
+        lambdakit.metric("Paid", 3, "Count", dimensions={"Country": "fr", "Provider": "stripe"})
+        lambdakit.metric("Latency", 5, "Milliseconds", dimensions={"Country": "fr", "Provider": "stripe"}, resolution=1)
+        lambdakit.metric("Paid", 4, "Count", dimensions={"Provider": "adyen"})
+        lambdakit.metric("Provider", 6, "Count", dimensions={})
+
+    with environment(output):
+        lambdakit.handler(measure, metrics="Shop", on_invocation=records.append)({}, FakeContext())
+    assert len(output.writes) == 1
+    first, stripe, adyen = output.lines
+    assert (first["Paid"], first["Provider"]) == (1, 6)
+    assert metrics(stripe, "FunctionName", "Country", "Provider") == {"Paid": [2, 3], "Latency": 5}
+    assert metrics(adyen, "FunctionName", "Provider") == {"Paid": 4}
+    assert (stripe["Country"], stripe["Provider"], adyen["Provider"]) == ("fr", "stripe", "adyen")
+    assert {root["lambdakit"]["request_id"] for root in (first, stripe, adyen)} == {FakeContext().aws_request_id}
+    assert "Duration" not in stripe
+    own = {"Country": "fr", "Provider": "stripe"}
+    assert records[0]["metrics"] == {
+        "Paid": {"unit": "Count", "values": [1]},
+        "Paid,Country=fr,Provider=stripe": {"unit": "Count", "values": [2, 3], "name": "Paid", "dimensions": own},
+        "Latency,Country=fr,Provider=stripe": {
+            "unit": "Milliseconds",
+            "values": [5],
+            "resolution": 1,
+            "name": "Latency",
+            "dimensions": own,
+        },
+        "Paid,Provider=adyen": {
+            "unit": "Count",
+            "values": [4],
+            "name": "Paid",
+            "dimensions": {"Provider": "adyen"},
+        },
+        "Provider": {"unit": "Count", "values": [6]},
+    }
+
+
+def test_a_metric_of_high_resolution(output: Output) -> None:
+    """CloudWatch keeps it to the second; one resolution for a name in an invocation."""
+
+    def measure(event: Any, context: Any) -> None:
+        lambdakit.metric("Latency", 1, resolution=1)
+        lambdakit.metric("Orders", 1, resolution=60)
+        with pytest.raises(ConfigurationError, match=r"^resolution=60: 'Latency' has another one"):
+            lambdakit.metric("Latency", 1)
+
+    with environment(output):
+        lambdakit.handler(measure, metrics="Shop")({}, None)
+    (root,) = output.lines
+    listed = {one["Name"]: one for one in root["_aws"]["CloudWatchMetrics"][0]["Metrics"]}
+    assert listed["Latency"] == {"Name": "Latency", "Unit": "None", "StorageResolution": 1}
+    assert listed["Orders"] == {"Name": "Orders", "Unit": "None"}
+
+
+@pytest.mark.parametrize(
+    ("level", "told"),
+    [("", "INFO"), ("DEBUG", "INFO"), ("INFO", "INFO"), ("WARN", "WARN"), ("ERROR", "ERROR"), ("fatal", "FATAL")],
+)
+def test_lines_have_the_level_that_lambda_keeps(output: Output, level: str, told: str) -> None:
+    """What is below the application log level is dropped, and what has no level counts as INFO."""
+
+    def measure(event: Any, context: Any) -> None:
+        lambdakit.metric("Paid", 4, dimensions={"Provider": "adyen"})
+
+    with environment(output, environ={"AWS_LAMBDA_LOG_LEVEL": level}):
+        lambdakit.handler(measure, metrics="Shop")({}, None)
+    assert [root["level"] for root in output.lines] == [told, told]
+
+
+@pytest.mark.parametrize(("in_lambda", "begin"), [(True, "\n{"), (False, '{"')])
+def test_under_lambda_lines_begin_a_line(output: Output, in_lambda: bool, begin: str) -> None:
+    """Whatever was printed before: nobody can tell how it has ended. Elsewhere nobody reads metrics off the output."""
+    with environment(output, in_lambda=in_lambda):
+        lambdakit.handler(nothing, metrics="Shop")({}, None)
+    (text,) = output.writes
+    assert text.startswith(begin)
+    checked(text.lstrip("\n"))
+
+
+# Decorated handlers that call others
+
+
+def nested(outer: Any, inner: Any, fn: Any = nothing) -> Any:
+    """A router: one decorated handler that calls another one with what it got."""
+    inner_one = lambdakit.handler(**inner)(fn)
+
+    @lambdakit.handler(**outer)
+    def router(event: Any, context: Any) -> Any:
+        return inner_one(event, context)
+
+    return router
+
+
+@pytest.mark.parametrize(
+    ("settings", "outer", "inner", "namespaces"),
+    [
+        ({}, {}, {"metrics": "Shop"}, ["Shop"]),
+        ({}, {"metrics": "Shop"}, {}, ["Shop"]),
+        ({}, {"metrics": "Shop"}, {"metrics": "Shop"}, ["Shop"]),
+        ({}, {"metrics": "Router"}, {"metrics": "Shop"}, ["Router", "Shop"]),
+        ({}, {"on_invocation": nothing}, {"metrics": "Shop"}, ["Shop"]),
+        ({}, {"metrics": "Router"}, {"on_invocation": [nothing]}, ["Router"]),
+        ({"metrics_namespace": "All"}, {}, {"metrics": "Shop"}, ["All", "Shop"]),
+        ({"metrics_namespace": "All"}, {}, {}, ["All"]),
+        ({}, {}, {}, []),
+    ],
+)
+def test_metrics_of_a_handler_that_another_one_calls(
+    output: Output, settings: dict[str, Any], outer: Any, inner: Any, namespaces: list[str]
+) -> None:
+    """One invocation, a line in the namespace of each; nothing that was measured is lost."""
+    with environment(output, **settings):
+        router = nested(outer, inner, lambda event, context: lambdakit.metric("Orders", 2))
+        router({}, FakeContext())
+        router({}, FakeContext())
+        assert lambdakit.environment().invocations == 2
+    found = [(root["_aws"]["CloudWatchMetrics"][0]["Namespace"], root["Orders"]) for root in output.lines]
+    assert found == [(namespace, 2) for namespace in namespaces] * 2
+
+
+def test_listeners_of_a_handler_that_another_one_calls() -> None:
+    """Each once for the invocation, however often it is called; the failure is that of the whole."""
+    told: list[Any] = []
+
+    @lambdakit.handler(on_invocation=lambda record: told.append(("inner", record["outcome"], record["metrics"])))
+    def inner(event: Any, context: Any) -> None:
+        lambdakit.metric("Orders", 1)
+
+    @lambdakit.handler(on_invocation=lambda record: told.append(("outer", record["outcome"], record["metrics"])))
+    def outer(event: Any, context: Any) -> None:
+        inner(event, context)
+        inner(event, context)
+        raise LookupError
+
+    with environment(), pytest.raises(LookupError):
+        outer({}, FakeContext())
+    orders = {"Orders": {"unit": "None", "values": [1, 1]}}
+    assert told == [("outer", "failed", orders), ("inner", "failed", orders)]
+
+
 def test_metrics_of_threads(records: list[Record]) -> None:
     """They belong to the invocation that started them."""
 
@@ -310,6 +468,63 @@ def test_metrics_of_threads(records: list[Record]) -> None:
     with environment():
         handler({}, None)
     assert sorted(records[0]["metrics"]["Orders"]["values"]) == [*range(8)]
+
+
+def finished(*targets: Any) -> None:
+    """Each in a thread of its own, one after the other."""
+    for target in targets:
+        thread = threading.Thread(target=target)
+        thread.start()
+        thread.join()
+
+
+def test_a_thread_that_outlives_its_invocation_counts_to_none(records: list[Record]) -> None:
+    """Whether it has a copy of its context or not; one that the running invocation has started counts to that."""
+    go, threads = threading.Event(), []
+
+    def late() -> None:
+        assert go.wait(10)
+        lambdakit.metric("Late", 1)
+
+    @lambdakit.handler(on_invocation=records.append)
+    def handler(event: Any, context: Any) -> None:
+        if event == "start":
+            threads.extend(threading.Thread(target=fn) for fn in (late, partial(copy_context().run, late)))
+            for thread in threads:
+                thread.start()
+        else:
+            go.set()
+            for thread in threads:
+                thread.join()
+            finished(lambda: lambdakit.metric("Mine", 1), partial(copy_context().run, lambdakit.metric, "Mine", 2))
+
+    with environment():
+        handler("start", None)
+        handler("work", None)
+    assert [record["metrics"] for record in records] == [{}, {"Mine": {"unit": "None", "values": [1, 2]}}]
+
+
+def test_a_pool_that_is_kept_counts_to_the_invocation_that_runs(records: list[Record]) -> None:
+    """Its threads are older than the invocation, and work for it."""
+    with ThreadPoolExecutor(1) as pool:
+
+        @lambdakit.handler(on_invocation=records.append)
+        def handler(event: Any, context: Any) -> None:
+            pool.submit(lambdakit.metric, "Orders", event).result(10)
+
+        with environment():
+            handler(1, None)
+            handler(2, None)
+    assert [record["metrics"]["Orders"]["values"] for record in records] == [[1], [2]]
+
+
+def test_a_metric_of_a_thread_where_nobody_watches_this_invocation(records: list[Record]) -> None:
+    """It is nobody's."""
+    with environment():
+        lambdakit.handler(nothing, on_invocation=records.append)({}, None)
+        lambdakit.handler(lambda event, context: finished(lambda: lambdakit.metric("Orders", 1)))({}, None)
+        lambdakit.handler(nothing, on_invocation=records.append)({}, None)
+    assert [record["metrics"] for record in records] == [{}, {}]
 
 
 # Listeners
@@ -412,19 +627,29 @@ def test_what_became_of_the_one_before(records: list[Record]) -> None:
     assert [record["outcome"] for record in records] == ["ok", "failed", "timed out", "ok"]
 
 
-def test_one_that_could_not_be_reported_came_before_all_the_same(records: list[Record]) -> None:
-    """What is said of it is what its handler did."""
+class Size(int):
+    """A number that cannot be written."""
 
-    class Context(FakeContext):
-        memory_limit_in_mb = property(lambda self: 1 / 0, lambda self, value: None)  # type: ignore[assignment]
+    def __str__(self) -> str:
+        raise RuntimeError("planted secret")
 
-    with environment():
-        watch = {"on_invocation": records.append}
+
+def test_one_that_could_not_be_reported_is_told_once_and_came_before_all_the_same(
+    output: Output, caplog: pytest.LogCaptureFixture, records: list[Record]
+) -> None:
+    """No line then, the answer is the handler's, and what is said of it later is what its handler did."""
+    context = FakeContext()
+    context.memory_limit_in_mb = Size(128)  # type: ignore[assignment] # a test may make a context of anything
+    with environment(output):
+        watch: dict[str, Any] = {"on_invocation": records.append, "metrics": "Shop"}
         lambdakit.handler(nothing, **watch)({}, FakeContext())
-        with pytest.raises(LookupError):
-            lambdakit.handler(fail, **watch)({}, Context())
+        for _ in range(2):
+            with pytest.raises(LookupError):
+                lambdakit.handler(fail, **watch)({}, context)
         lambdakit.handler(nothing, **watch)({}, FakeContext())
     assert [record["previous"] for record in records] == [None, "failed"]
+    assert len(output.writes) == 2
+    assert caplog.messages == ["the end of an invocation could not be reported: RuntimeError"]
 
 
 def test_an_invocation_that_nobody_watches_comes_before_too(records: list[Record], tmp_path: Path) -> None:

@@ -3,12 +3,15 @@
 import functools
 import gc
 import json
+import multiprocessing
 import os
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +38,7 @@ from lambdakit import (
     secret,
 )
 from lambdakit._process import process_age_s
+from lambdakit._values.init import is_child, serves
 from lambdakit._values.preload import init_left_s
 from lambdakit.testing import FakeContext, ManualClock, MemoryBackend
 
@@ -748,3 +752,227 @@ def test_any_iterable_of_items(init: Environment, backend: MemoryBackend) -> Non
     lambdakit.clear()
     init.preload()
     assert backend.calls == [("secrets", "a, b")] * 2
+
+
+# Whose declarations they are
+
+FILE = """
+def outer(fn):
+    return fn
+
+def make():
+    return decorated("made")(outer)
+
+@decorated("orders")
+def orders(event, context): ...
+
+@outer
+@decorated("billing")
+@outer
+def billing(event, context): ...
+
+called = decorated("called")(outer)
+given = outer(decorated(name="given")(outer))
+made = make()
+
+@decorated("class")
+class OfClass:
+    def __call__(self, event, context): ...
+
+class Methods:
+    @decorated("method")
+    def method(self, event, context): ...
+
+# What follows may be reached from any handler of the file.
+
+@decorated("routed")
+def routed(event, context): ...
+
+def router(event, context):
+    def inner():
+        return routed(event, context)
+    return inner()
+
+ROUTES = {"a": decorated("in a table")(outer)}
+one, two = decorated("one")(outer), decorated("two")(outer)
+first = second = decorated("twice")(outer)
+decorated("nameless")(outer)
+
+@decorated("used")
+def used(event, context): ...
+
+if used:
+    pass
+"""
+REACHED = {"routed", "in a table", "one", "two", "twice", "nameless", "used"}
+OWN = {"orders", "billing", "called", "given", "made", "class", "method"}
+
+
+def served(path: Path, module: str = "package.app", **environ: str) -> set[str]:
+    """The handlers of a file that may be this function's, by what `serves` says while each is decorated."""
+    found: dict[str, bool] = {}
+
+    def decorated(name: str) -> Callable[[Any], Any]:
+        def decorate(fn: Any) -> Any:
+            found[name] = serves(environ)
+            return fn
+
+        return decorate
+
+    namespace: Any = {"__name__": module, "decorated": decorated}
+    exec(compile(path.read_text(), str(path), "exec"), namespace)  # noqa: S102 - the file above
+    assert found.keys() == REACHED | OWN
+    return {name for name, answer in found.items() if answer}
+
+
+@pytest.mark.parametrize(
+    ("handler", "own"),
+    [
+        ("orders", {"orders"}),
+        ("billing", {"billing"}),
+        ("called", {"called"}),
+        ("given", {"given"}),
+        ("made", {"made"}),
+        ("OfClass", {"class"}),
+        ("Methods", {"method"}),
+        ("router", set()),
+        ("missing", set()),
+    ],
+)
+@pytest.mark.parametrize(
+    ("variable", "module"),
+    [("_HANDLER", "package.app"), ("_HANDLER", "package/app"), ("DD_LAMBDA_HANDLER", "package.app")],
+)
+def test_which_handlers_of_a_file_may_be_the_functions(
+    handler: str, own: set[str], variable: str, module: str, tmp_path: Path
+) -> None:
+    """Its own, and what its code may reach."""
+    (tmp_path / "app.py").write_text(FILE)
+    variables = {"_HANDLER": "datadog_lambda.handler.handler", variable: f"{module}.{handler}"}
+    assert served(tmp_path / "app.py", **variables) == REACHED | own
+
+
+@pytest.mark.parametrize("handler", ["", "other.orders", "orders", "s_orders.handler"])
+def test_where_nobody_knows_whose_handler_it_is_it_may_be_the_functions(handler: str, tmp_path: Path) -> None:
+    """It stands in another module than the one that Lambda names, as behind an adapter: only time is lost."""
+    (tmp_path / "app.py").write_text(FILE)
+    assert served(tmp_path / "app.py", _HANDLER=handler) == REACHED | OWN
+
+
+def test_many_names_are_told_apart(tmp_path: Path) -> None:
+    """Past the 256th, its number takes more than an argument holds."""
+    (tmp_path / "app.py").write_text("\n".join(f"name_{number} = {number}" for number in range(300)) + FILE)
+    assert served(tmp_path / "app.py", _HANDLER="package.app.orders") == REACHED | {"orders"}
+
+
+def test_a_function_preloads_what_its_own_handler_declares() -> None:
+    """Of several in a file: another's role may not even read it. What was declared is known all the same."""
+    code = """
+@lambdakit.handler(preload=[lambdakit.secret("a")])
+def orders(event, context): ...
+
+@lambdakit.handler(preload=[lambdakit.secret("b")])
+def billing(event, context): ...
+"""
+    backend = MemoryBackend(secrets={"a": "1", "b": "2"})
+    env = Environment(settings=under_lambda(_HANDLER="app.orders"), backend=backend)
+    with lambdakit.use_environment(env):
+        exec(compile(code, "app.py", "exec"), {"__name__": "app", "lambdakit": lambdakit})  # noqa: S102 - the file above
+        assert backend.calls == [("secret", "a")]
+        env.preload()
+    assert backend.calls[1:] == [("secret", "b")]
+
+
+def test_a_handler_that_is_decorated_by_no_module_is_preloaded() -> None:
+    """In a thread that has been started for it, say."""
+    backend = MemoryBackend(secrets={"a": "1"})
+    env = Environment(settings=under_lambda(_HANDLER="app.other"), backend=backend)
+    with lambdakit.use_environment(env), ThreadPoolExecutor(1) as pool:
+        pool.submit(lambdakit.handler(preload=[secret("a")]), lambda event, context: None).result(10)
+    assert backend.calls == [("secret", "a")]
+
+
+CHILD = """
+import multiprocessing, os, sys
+import lambdakit
+from lambdakit.testing import MemoryBackend
+
+class Noting(MemoryBackend):
+    def get_secret(self, name, **options):
+        with open(os.environ["NOTED"], "a") as file:
+            file.write(f"{os.getpid()} {name}\\n")
+        return super().get_secret(name, **options)
+
+env = lambdakit.Environment(backend=Noting(secrets={"a": "1"}))
+in_place = lambdakit.use_environment(env)
+in_place.__enter__()
+
+@lambdakit.handler(preload=[lambdakit.secret("a")])
+def handler(event, context):
+    context = multiprocessing.get_context(event)
+    for kind in (context, multiprocessing):
+        process = kind.Process(target=work)
+        process.start()
+        process.join()
+    with context.Pool(1) as pool:
+        pool.apply(work)
+    return os.getpid()
+
+def work():
+    assert lambdakit.get_secret("a") == "1"
+"""
+
+
+@pytest.mark.parametrize("method", ["spawn", "forkserver", "fork"])
+def test_children_that_import_the_module_again_preload_nothing(method: str, tmp_path: Path) -> None:
+    """They fetch what they use, each by itself, once; so does one that was forked."""
+    (tmp_path / "app.py").write_text(CHILD)
+    noted = tmp_path / "noted"
+    program = "import multiprocessing, sys, app; multiprocessing.set_start_method(sys.argv[1]); "
+    program += "print(app.handler(sys.argv[1], None))"
+    environ = {**os.environ, "AWS_LAMBDA_RUNTIME_API": "x", "NOTED": str(noted), "AWS_LAMBDA_INITIALIZATION_TYPE": "y"}
+    done = subprocess.run(
+        [sys.executable, "-c", program, method],
+        cwd=tmp_path,
+        env=environ,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    pids = [line.split()[0] for line in noted.read_text().splitlines()]
+    assert len(pids) == len(set(pids)) == 4  # this process in INIT, three children in their work
+    assert pids[0] == done.stdout.strip()
+
+
+@pytest.mark.parametrize(
+    ("method", "default", "child"),
+    [
+        ("spawn", None, True),
+        ("forkserver", None, True),
+        ("fork", "spawn", False),
+        (None, "spawn", True),
+        (None, "forkserver", True),
+        (None, "fork", False),
+    ],
+)
+def test_which_processes_are_started_anew(
+    method: str | None, default: Any, child: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By how `multiprocessing` has begun them: a child in its work, and one that is still told what to do."""
+    kind = type(f"{method}Process", (BaseProcess,), {"_start_method": method})
+    mine = object.__new__(kind)
+    monkeypatch.setattr(multiprocessing.process, "_current_process", mine)
+    assert is_child() is False  # it has no parent
+    monkeypatch.setattr(multiprocessing.process, "_parent_process", multiprocessing.process.current_process())
+    monkeypatch.setattr(multiprocessing.context._default_context, "_actual_context", None)
+    if default is not None:
+        monkeypatch.setattr(
+            multiprocessing.context._default_context, "_actual_context", multiprocessing.get_context(default)
+        )
+    assert is_child() is child
+    mine._inheriting = True
+    assert is_child() is True
+    monkeypatch.delitem(sys.modules, "multiprocessing.process")
+    assert is_child() is False

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Iterator
+from types import SimpleNamespace
 from typing import Any, Self
 
 import pytest
@@ -14,6 +15,7 @@ from lambdakit import Environment, Warmup
 from lambdakit._event_loop import EventLoop
 from lambdakit._singletons import Singletons
 from lambdakit._values import Values
+from lambdakit._warmup import DIALECTS, GREEDY
 from lambdakit._warmup.warmer import Warmer
 from lambdakit.testing import FakeContext, ManualClock, MemoryBackend
 
@@ -509,8 +511,8 @@ def test_a_hook_that_returns_a_coroutine_is_told(warm: Environment, caplog: pyte
     [
         (PING, 0),
         ({"warmer": True, "concurrency": 5}, 0),
-        ("#warmup wait=200", 0),
-        ({"source": "serverless-plugin-warmup"}, 0),
+        ("#warmup wait=200", 1),
+        ({"source": "serverless-plugin-warmup"}, 1),
         ({"warmer": True, "__WARMER_INVOCATION__": 2, "__WARMER_CONCURRENCY__": 2, "__WARMER_CORRELATIONID__": "x"}, 1),
         (
             {"warmer": True, "__WARMER_INVOCATION__": 2, "__WARMER_CONCURRENCY__": 9, "__WARMER_CORRELATION_ID__": "x"},
@@ -529,7 +531,7 @@ def test_a_hook_that_returns_a_coroutine_is_told(warm: Environment, caplog: pyte
 def test_a_ping_that_was_passed_on_keeps_the_environment_busy(
     event: Any, waits_s: float, warm: Environment, clock: ManualClock
 ) -> None:
-    """1 s for those sent with it and for each lot of eight after it; any other ping is answered at once."""
+    """1 s for those sent with it and for each lot of eight after it; one that comes alone is answered at once."""
     began_s = clock.monotonic_s
     ping(event, warmup=Warmup(overlap=1), remaining_s=60)
     assert clock.monotonic_s - began_s == pytest.approx(waits_s)
@@ -538,11 +540,56 @@ def test_a_ping_that_was_passed_on_keeps_the_environment_busy(
 CHILD = {"warmer": True, "__WARMER_INVOCATION__": 2, "__WARMER_CONCURRENCY__": 2}
 
 
-def test_the_overlap_is_75_milliseconds(warm: Environment, clock: ManualClock) -> None:
-    """As lambda-warmer's, where nobody says otherwise."""
+PLUGIN, SCHEDULED = {"source": "serverless-plugin-warmup"}, {"source": "aws.events", "detail-type": "Scheduled Event"}
+EVERY = Warmup(dialects=(*DIALECTS, *GREEDY))
+
+
+def mine(event: Any, context: Any) -> bool:
+    return True
+
+
+@pytest.mark.parametrize(
+    ("event", "waits_s"),
+    [
+        (PING, 0.0),
+        (CHILD, 0.075),
+        (PLUGIN, 0.025),
+        ({"order": 1}, 0.025),  # with the plugin's mark in the client context
+        ("#warmup", 0.09),
+        ("#warmup wait=200", 0.29),
+        ("#warmup wait= 200 ", 0.29),
+        ("#warmup wait=0", 0.09),
+        ("#warmup wait=-5", 0.09),
+        ("#warmup wait=1e3", 0.09),
+        ("#warmup wait=5000", 1.09),
+        ("#warmup wait=" + "9" * 5000, 1.09),
+        ({}, 0.1),
+        ("", 0.1),
+        (SCHEDULED | {"detail": {}}, 0.0),
+        (SCHEDULED | {"resources": ["arn:aws:events:us-east-1:1:rule/a-handler.keep_warm_callback"]}, 0.0),
+    ],
+)
+@pytest.mark.parametrize("on_ping", [None, lambda: None])
+def test_a_ping_that_may_be_one_of_several_keeps_the_environment_busy(
+    event: Any, waits_s: float, on_ping: Any, warm: Environment, clock: ManualClock
+) -> None:
+    """For as long as the manual of its warmer says, or the next one would find it idle; what comes alone does not wait.
+
+    What an event asks for is bounded: anybody may have sent it.
+    """
     began_s = clock.monotonic_s
-    ping(CHILD)
-    assert clock.monotonic_s - began_s == pytest.approx(0.075)
+    custom = SimpleNamespace(custom=PLUGIN) if event == {"order": 1} else None
+    handler = lambdakit.handler(warmup=EVERY, on_ping=on_ping)(lambda event, context: pytest.fail("no ping"))
+    handler(event, FakeContext(remaining_s=30.0, client_context=custom))
+    assert clock.monotonic_s - began_s == pytest.approx(waits_s)
+
+
+@pytest.mark.parametrize(("warmup", "waits_s"), [(mine, 0.025), (Warmup(overlap=0), 0.0), (Warmup(overlap=0.5), 0.5)])
+def test_the_overlap_can_be_chosen(warmup: Any, waits_s: float, warm: Environment, clock: ManualClock) -> None:
+    """By a number for all dialects. Of a predicate of one's own it is the shortest."""
+    began_s = clock.monotonic_s
+    ping(PLUGIN, warmup=warmup)
+    assert clock.monotonic_s - began_s == pytest.approx(waits_s)
 
 
 @pytest.mark.parametrize(("remaining_s", "waits_s"), [(3.0, 2.75), (0.25, 0.0), (0.1, 0.0), (30.0, 5.0)])

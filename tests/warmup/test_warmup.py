@@ -356,9 +356,10 @@ def test_options_tell_what_they_are() -> None:
     """The limits are allowed, and the defaults are those of the manual."""
     assert repr(Warmup()) == (
         "Warmup(dialects=('lambda-warmer', 'serverless-plugin-warmup', 'thundra', 'zappa'), max_concurrency=0, "
-        "overlap=0.075, budget=5)"
+        "overlap=None, budget=5)"
     )
     assert Warmup(max_concurrency=100).max_concurrency == 100
+    assert "overlap=0.05, " in repr(Warmup(overlap=0.05))
 
 
 # A predicate of the user's

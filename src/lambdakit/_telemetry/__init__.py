@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import sys
+import threading
 
 from .._diagnostics import PLAIN, function_name, kind_of_function, warn
-from .._environment import environment
+from .._environment import CURRENT, environment
 from .._process import Peak, previous_process_crashed, process_age_s
 from ..exceptions import ConfigurationError
 from . import emf
@@ -13,7 +14,7 @@ from .record import outcome_of, record_of, start_line
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from typing import Any, SupportsFloat
 
     from .._clock import Instant
@@ -23,13 +24,20 @@ if TYPE_CHECKING:
     Listener = Callable[[Record], object]
 
 
-def metric(name: str, value: SupportsFloat, unit: str = "None") -> None:
+def metric(
+    name: str,
+    value: SupportsFloat,
+    unit: str = "None",
+    *,
+    resolution: int = emf.MINUTE,
+    dimensions: Mapping[str, str] | None = None,
+) -> None:
     """Add a metric of yours to the line that tells CloudWatch of this invocation.
 
     The line is written at the end of the invocation, also if the handler raises. Several values of a name are all kept:
     CloudWatch has their number, sum, extremes and percentiles. Listeners find them under ``record["metrics"]``. Where
     nobody listens and no metrics are written (see ``@handler(metrics=...)`` and ``LAMBDAKIT_METRICS_NAMESPACE``), the
-    arguments are checked and nothing else happens.
+    arguments are checked and nothing else happens. Outside an invocation neither, but for a line at the level DEBUG.
 
     Args:
         name: 1 to 255 printable ASCII characters, none of lambdakit's own metrics. CloudWatch charges for each name by
@@ -37,18 +45,26 @@ def metric(name: str, value: SupportsFloat, unit: str = "None") -> None:
         value: a finite number: int, float, or what becomes a float, such as a Decimal. True and False are none.
         unit: one of CloudWatch's: ``"Count"``, ``"Milliseconds"``, ``"Bytes"``, ... Default: ``"None"``, CloudWatch's
             own word for a number without a unit. The same for all values of a name in an invocation.
+        resolution: seconds: 60, the default, or 1 for a metric of high resolution. The same for all values of a name.
+        dimensions: names to values, up to 29, beside the function's name, which each metric has: ``{"Route": "/pay"}``.
+            Each combination of values is a metric by itself, and is paid for. None: no more.
 
     Raises:
         ConfigurationError: an argument is none of these.
-        LambdakitError: no invocation is running here.
 
-    Thread-safe. Since 0.1.
+    A thread that outlives the invocation it was started in counts to none. A worker of `concurrent.futures` counts to
+    the invocation that is running: it may have been kept for that. Thread-safe. Since 0.1.
     """
-    env = environment()
-    invocation = env.invocation()
     name, number, unit = emf.checked_name(name), emf.checked_value(value), emf.checked_unit(unit)
-    if (telemetry := env._parts.peek(Telemetry)) is not None:  # else nobody observes
-        telemetry.add_metric(invocation, name, number, unit)
+    resolution, own = emf.checked_resolution(resolution), emf.checked_dimensions(dimensions, name)
+    env = environment()
+    telemetry = env._parts.peek(Telemetry)
+    if (invocation := env._current()) is None or (telemetry is not None and not telemetry.counts(invocation)):
+        import logging  # loaded by the runtime client; 5 ms elsewhere
+
+        logging.getLogger("lambdakit").debug("metric %r: no invocation is running here", name)
+    elif telemetry is not None:  # else nobody observes
+        telemetry.add_metric(invocation, name, number, unit, resolution=resolution, dimensions=own)
 
 
 class Observer:
@@ -87,14 +103,23 @@ class Observer:
 
 
 class InvocationSnapshot:
-    """What was the case when an invocation began, and what its handler has measured since."""
+    """What was the case when an invocation began, and what its handler has measured since.
 
-    __slots__ = ("metrics", "pings", "previous", "totals")
+    Attributes:
+        observers: of its handler, and of handlers that this one has called.
+        threads: those that there were already, but for this one.
+    """
 
-    def __init__(self, *, pings: int, previous: str | None, totals: Totals) -> None:
+    __slots__ = ("metrics", "observers", "pings", "previous", "threads", "totals")
+
+    def __init__(
+        self, *, pings: int, previous: str | None, totals: Totals, observer: Observer | None, threads: list[Any]
+    ) -> None:
         self.pings = pings
         self.previous = previous
         self.totals = totals
+        self.observers = [] if observer is None else [observer]
+        self.threads = threads
         self.metrics: dict[str, Series] = {}
 
 
@@ -112,6 +137,7 @@ class Telemetry:
         "_before",
         "_env",
         "_init",
+        "_level",
         "_namespace",
         "_peak",
         "_pings",
@@ -130,6 +156,7 @@ class Telemetry:
         self._warned: set[object] = set()  # failures that were logged
         self._init: tuple[Instant, float | None] | None = None
         self._peak = Peak()
+        self._level = emf.level_of(settings.environ)
         self._all_observed = settings.metrics_namespace is not None or settings.log
         self._namespace: str | None = None
         if settings.metrics_namespace is not None:
@@ -145,15 +172,58 @@ class Telemetry:
 
     def on_start(self, invocation: Invocation, now: Instant) -> None:  # noqa: ARG002 - what every hook is given
         """An invocation begins: remember what its record is compared with, if somebody observes it."""
-        if not invocation.number or not (self._all_observed or invocation.options.observer is not None):
-            return
+        observer = invocation.options.observer
+        if invocation.number and (self._all_observed or observer is not None):
+            self._remember(invocation, observer)
+
+    def _remember(self, invocation: Invocation, observer: Observer | None) -> None:
         if self._before == "":
             self._before = "ended" if previous_process_crashed(self._env.settings) else None
+        threads: list[Any] = []
+        if threading.active_count() > 1:
+            mine = threading.current_thread()
+            threads = [thread for thread in threading.enumerate() if thread is not mine]
         self._snapshots[invocation] = InvocationSnapshot(
-            pings=self._env.pings, previous=self._previous or self._before, totals=self._totals()
+            pings=self._env.pings,
+            previous=self._previous or self._before,
+            totals=self._totals(),
+            observer=observer,
+            threads=threads,
         )
 
-    def add_metric(self, invocation: Invocation, name: str, value: float, unit: str) -> None:
+    def observe(self, invocation: Invocation, observer: Observer) -> None:
+        """A decorated handler is called by another one, within its invocation: whoever observes it is told too."""
+        snapshot = self._snapshots.get(invocation)
+        if snapshot is None:
+            self._remember(invocation, observer)
+        elif observer not in snapshot.observers:
+            snapshot.observers.append(observer)
+
+    def counts(self, invocation: Invocation) -> bool:
+        """Whether what this thread measures is of `invocation`: it runs in it, or was started in it."""
+        mine = CURRENT.get()
+        one = mine
+        while one is not None:
+            if one is invocation:
+                return True
+            one = one._outer
+        thread = threading.current_thread()
+        pools = sys.modules.get("concurrent.futures.thread")
+        if thread in getattr(pools, "_threads_queues", ()):  # kept for whoever has work
+            return True
+        snapshot = self._snapshots.get(invocation)
+        return mine is None and (snapshot is None or thread not in snapshot.threads)
+
+    def add_metric(
+        self,
+        invocation: Invocation,
+        name: str,
+        value: float,
+        unit: str,
+        *,
+        resolution: int,
+        dimensions: dict[str, str],
+    ) -> None:
         """Keep a metric of the user's until the end of its invocation.
 
         Raises:
@@ -162,12 +232,22 @@ class Telemetry:
         snapshot = self._snapshots.get(invocation)
         if snapshot is None:  # a ping, or a child that was forked within the invocation
             return
-        known = snapshot.metrics.get(name)
+        key = ",".join([name, *map("=".join, dimensions.items())]) if dimensions else name
+        known = snapshot.metrics.get(key)
         if known is None:
-            known = snapshot.metrics.setdefault(name, {"unit": unit, "values": []})
+            new: Series = {"unit": unit, "values": []}
+            if resolution != emf.MINUTE:
+                new["resolution"] = resolution
+            if dimensions:
+                new["name"], new["dimensions"] = name, dimensions
+            known = snapshot.metrics.setdefault(key, new)
         if known["unit"] != unit:
             raise ConfigurationError(
                 f"unit={unit!r}: {name!r} has {known['unit']!r} in this invocation; give one of them"
+            )
+        if known.get("resolution", emf.MINUTE) != resolution:
+            raise ConfigurationError(
+                f"resolution={resolution}: {name!r} has another one in this invocation; give one of them"
             )
         known["values"].append(value)
 
@@ -183,15 +263,14 @@ class Telemetry:
             self._warn_once("telemetry", "the end of an invocation could not be reported: %s", error)
             return
         self._previous = record["outcome"]
-        observer = invocation.options.observer
-        for listener in () if observer is None else observer.listeners:
+        for listener in [listener for observer in snapshot.observers for listener in observer.listeners]:
             try:
                 listener(record.copy())
             except Exception as error:  # noqa: BLE001 - it is not the handler that failed
                 self._warn_once(id(listener), f"on_invocation: {function_name(listener)} raised %s", error)
 
     def _build_record(self, invocation: Invocation, snapshot: InvocationSnapshot) -> Record:
-        env, now, observer = self._env, self._env.clock.now(), invocation.options.observer
+        env, now = self._env, self._env.clock.now()
         record = record_of(
             env,
             invocation,
@@ -213,18 +292,30 @@ class Telemetry:
             imports = taken()
         if env.settings.log and record["start_kind"] != "warm":
             lines = start_line(record, now[0], imports)
-        namespace = self._namespace if observer is None or observer.namespace is None else observer.namespace
-        if namespace is not None:
-            lines += emf.lines(record, namespace=namespace, wall_s=now[0], pings=snapshot.pings - self._pings)
+        for namespace in self._namespaces(invocation, snapshot):
+            lines += emf.lines(
+                record, namespace=namespace, wall_s=now[0], pings=snapshot.pings - self._pings, level=self._level
+            )
         self._pings = snapshot.pings
         if lines:
             self._write(lines)
         return record
 
+    def _namespaces(self, invocation: Invocation, snapshot: InvocationSnapshot) -> list[str]:
+        """That of the handler, or of the settings, and those of handlers that it has called."""
+        observer = invocation.options.observer
+        named = [] if observer is not None and observer.namespace is not None else [self._namespace]
+        named += [observer.namespace for observer in snapshot.observers]
+        return [namespace for namespace in dict.fromkeys(named) if namespace is not None]
+
     def _write(self, lines: str) -> None:
-        """One write, so that nothing of another thread's or process's gets into a line."""
+        """One write, so that nothing of another thread's or process's gets into a line.
+
+        To Lambda standard output and standard error are one stream, and a line of metrics is one that begins with them.
+        What was written last may have had no end of line, which nobody can tell here: so there is one before it.
+        """
         try:
-            sys.stdout.write(lines)
+            sys.stdout.write(f"\n{lines}" if self._env.settings.in_lambda else lines)
             sys.stdout.flush()
         except Exception as error:  # noqa: BLE001 - it may be closed, or None
             self._warn_once("stdout", "metrics could not be written: %s", error)

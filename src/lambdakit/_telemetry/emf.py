@@ -9,16 +9,17 @@ from functools import lru_cache
 from json import JSONEncoder
 from json.encoder import encode_basestring_ascii as quoted
 
-from .._diagnostics import did_you_mean
+from .._diagnostics import did_you_mean, find_in_type
 from ..exceptions import ConfigurationError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from typing import Any
 
     from .record import Record, Series
 
-    Named = tuple[tuple[str, str], ...]  # names of metrics and their units
+    Named = tuple[tuple[str, str, int], ...]  # names of metrics, their units, their resolutions in seconds
 
 FUNCTION, KIND = "FunctionName", "StartKind"  # the dimensions
 
@@ -43,11 +44,14 @@ _COUNTED = (
 # Each pair of a metric and its dimensions is paid by the month, so only what differs by start kind is told by it.
 _BY_KIND = ("Duration", "InitDuration")
 RESERVED = frozenset(
-    (*(name for name, *_ in (*_MEASURED, *_INIT, *_COUNTED)), FUNCTION, KIND, "_aws", "lambdakit")
+    (*(name for name, *_ in (*_MEASURED, *_INIT, *_COUNTED)), FUNCTION, KIND, "_aws", "lambdakit", "level")
 )  # members of the root, where the user's are too
 
 _MAX_METRICS = 100  # in a line
 _MAX_VALUES = 100  # of a metric in a line
+MINUTE, SECOND = 60, 1  # resolutions
+_MAX_DIMENSIONS = 29  # of 30, the function's name being one
+_MAX_DIMENSION, _MAX_DIMENSION_VALUE = 250, 1024  # characters
 
 _SIZES = ("Bytes", "Kilobytes", "Megabytes", "Gigabytes", "Terabytes")
 _RATED = (*_SIZES, "Bits", "Kilobits", "Megabits", "Gigabits", "Terabits", "Count")
@@ -55,13 +59,23 @@ _RATED = (*_SIZES, "Bits", "Kilobits", "Megabits", "Gigabits", "Terabits", "Coun
 UNITS = frozenset(
     ("None", "Percent", "Seconds", "Milliseconds", "Microseconds", *_RATED, *map("{}/Second".format, _RATED))
 )
+_ABOVE_INFO = ("WARN", "ERROR", "FATAL")
 _LARGEST = 2**360
 _MAX_NAME = 255  # characters
 
 _encode = JSONEncoder(separators=(",", ":")).encode  # `json.dumps` with options makes another encoder each time
 
 
-def lines(record: Record, *, namespace: str, wall_s: float, pings: int) -> str:
+def level_of(environ: Mapping[str, str]) -> str:
+    """The level of the lines: where Lambda drops what is below a level, it is that one.
+
+    https://docs.aws.amazon.com/lambda/latest/dg/monitoring-cloudwatchlogs-log-level.html
+    """
+    level = environ.get("AWS_LAMBDA_LOG_LEVEL", "").upper()
+    return level if level in _ABOVE_INFO else "INFO"
+
+
+def lines(record: Record, *, namespace: str, wall_s: float, pings: int, level: str = "INFO") -> str:
     """What is to be written: one line, or several if the user's metrics do not fit into it.
 
     Args:
@@ -69,26 +83,34 @@ def lines(record: Record, *, namespace: str, wall_s: float, pings: int) -> str:
         namespace: CloudWatch's word for whose metrics they are.
         wall_s: when the invocation ended, in seconds since the epoch.
         pings: how many there were since the record before.
+        level: as logs have it.
     """
     found: Any = record  # by keys that stand in a table
-    named: list[tuple[str, str]] = [*_COUNTED]
+    named: list[tuple[str, str, int]] = [(name, unit, MINUTE) for name, unit in _COUNTED]
     own = (
         f'"ColdStart":{record["cold_start"]:d},"Failures":{record["outcome"] != "ok":d},"CacheHits":{record["hits"]},'
         f'"CacheFetches":{record["fetches"]},"CacheStale":{record["stale"]},"WarmupPings":{pings},'
     )
     for name, unit, key, factor in _MEASURED if record["start_kind"] == "warm" else _MEASURED + _INIT:
         if (value := found[key]) is not None:
-            named.append((name, unit))
+            named.append((name, unit, MINUTE))
             own += f'"{name}":{value * factor:.3f},'
-    common = f'"{FUNCTION}":{quoted(record["function_name"] or "unknown")},{_about(record)}}}\n'
+    common = f'"{FUNCTION}":{quoted(record["function_name"] or "unknown")},"level":"{level}",{_about(record)}}}\n'
     begin = f'{{"_aws":{{"Timestamp":{int(wall_s * 1000)},"CloudWatchMetrics":'
     theirs = record["metrics"]
     if not theirs:
-        return f"{begin}{_head(namespace, tuple(named), ())}}},{own}{common}"
-    first, *rest = _packed(theirs, room=_MAX_METRICS - len(named))
-    text = f"{begin}{_head(namespace, tuple(named), _units(first, theirs))}}},{own}{_members(first)}{common}"
+        return f"{begin}{_head(namespace, tuple(named), (), ())}}},{own}{common}"
+    groups = _by_dimensions(theirs)
+    plain = groups.pop((), {})
+    first, *rest = _packed(plain, room=_MAX_METRICS - len(named))
+    text = f"{begin}{_head(namespace, tuple(named), _units(first, plain), ())}}},{own}{_members(first)}{common}"
     for chunk in rest:
-        text += f"{begin}{_head(namespace, (), _units(chunk, theirs))}}},{_members(chunk)}{common}"
+        text += f"{begin}{_head(namespace, (), _units(chunk, plain), ())}}},{_members(chunk)}{common}"
+    for dimensions, group in groups.items():
+        names = tuple([name for name, _ in dimensions])
+        for chunk in _packed(group, room=_MAX_METRICS):
+            head = _head(namespace, (), _units(chunk, group), names)
+            text += f"{begin}{head}}},{_members(chunk)}{_members(dict(dimensions))}{common}"
     return text
 
 
@@ -108,6 +130,14 @@ def _about(record: Record) -> str:
     )
 
 
+def _by_dimensions(theirs: dict[str, Series]) -> dict[tuple[tuple[str, str], ...], dict[str, Series]]:
+    """The user's metrics by their own dimensions: a line has one value of each."""
+    groups: dict[tuple[tuple[str, str], ...], dict[str, Series]] = {}
+    for key, series in theirs.items():
+        groups.setdefault(tuple(series.get("dimensions", {}).items()), {})[series.get("name", key)] = series
+    return groups
+
+
 def _packed(theirs: dict[str, Series], *, room: int) -> list[dict[str, Any]]:
     """The user's metrics in lines: a name once in each, no more names than fit; `room` is what the first one has."""
     packed: list[dict[str, Any]] = [{}]
@@ -125,7 +155,7 @@ def _packed(theirs: dict[str, Series], *, room: int) -> list[dict[str, Any]]:
 
 
 def _units(chunk: dict[str, Any], theirs: dict[str, Series]) -> Named:
-    return tuple([(name, theirs[name]["unit"]) for name in chunk])
+    return tuple([(name, theirs[name]["unit"], theirs[name].get("resolution", MINUTE)) for name in chunk])
 
 
 def _members(chunk: dict[str, Any]) -> str:
@@ -133,9 +163,9 @@ def _members(chunk: dict[str, Any]) -> str:
 
 
 @lru_cache(maxsize=32)  # half of the time of a line; the metrics of a function are nearly always the same ones
-def _head(namespace: str, own: Named, theirs: Named) -> str:
+def _head(namespace: str, own: Named, theirs: Named, dimensions: tuple[str, ...]) -> str:
     """What CloudWatch is to make of a line."""
-    directives = [_directive(namespace, [FUNCTION], own + theirs)]
+    directives = [_directive(namespace, [FUNCTION, *dimensions], own + theirs)]
     if own:
         by_kind = tuple(one for one in own if one[0] in _BY_KIND)
         directives.append(_directive(namespace, [FUNCTION, KIND], by_kind))
@@ -143,11 +173,11 @@ def _head(namespace: str, own: Named, theirs: Named) -> str:
 
 
 def _directive(namespace: str, dimensions: list[str], metrics: Named) -> dict[str, Any]:
-    return {
-        "Namespace": namespace,
-        "Dimensions": [dimensions],
-        "Metrics": [{"Name": name, "Unit": unit} for name, unit in metrics],
-    }
+    listed: list[dict[str, Any]] = [{"Name": name, "Unit": unit} for name, unit, _ in metrics]
+    for metric, (_, _, resolution) in zip(listed, metrics, strict=True):
+        if resolution != MINUTE:  # which is CloudWatch's default
+            metric["StorageResolution"] = resolution
+    return {"Namespace": namespace, "Dimensions": [dimensions], "Metrics": listed}
 
 
 def checked_namespace(argument: str, value: Any) -> str:
@@ -198,7 +228,7 @@ def checked_value(given: Any) -> float:
         ConfigurationError: it is none, not finite, or beyond 2 ** 360.
     """
     number = given
-    if not isinstance(given, (int, float)) and hasattr(given, "__float__"):
+    if not isinstance(given, (int, float)) and find_in_type(type(given), "__float__") is not None:
         try:
             number = float(given)
         except (TypeError, ValueError, OverflowError):  # an array, a NaN that signals
@@ -212,10 +242,49 @@ def checked_value(given: Any) -> float:
     return number
 
 
-def _is_name(value: Any) -> bool:
+def checked_resolution(value: Any) -> int:
+    """`value`, if it is one of CloudWatch's resolutions, in seconds.
+
+    Raises:
+        ConfigurationError: it is not.
+    """
+    if type(value) is int and value in {MINUTE, SECOND}:
+        return value
+    raise ConfigurationError(f"resolution={_shown(value)}: give 60, or 1 for a metric of high resolution")
+
+
+def checked_dimensions(given: Any, metric: str) -> dict[str, str]:
+    """`given`, if these can be the dimensions of a metric of the user's, in the order of their names.
+
+    Raises:
+        ConfigurationError: they cannot.
+    """
+    if given is None:
+        return {}
+    if not issubclass(type(given), dict) or len(given) > _MAX_DIMENSIONS:
+        raise ConfigurationError(
+            f"dimensions: give a dictionary of at most {_MAX_DIMENSIONS} names and values, such as {{'Tenant': 'a'}}"
+        )
+    for name, value in given.items():
+        if not _is_name(name, most=_MAX_DIMENSION) or name.startswith(":"):
+            raise ConfigurationError(
+                f"dimensions: {_shown(name)} is no name of one: give 1 to {_MAX_DIMENSION} printable ASCII characters "
+                "that do not begin with a colon"
+            )
+        if name in RESERVED or name == metric:
+            raise ConfigurationError(f"dimensions: {name!r} is taken in the line of this metric; give another name")
+        if not _is_name(value, most=_MAX_DIMENSION_VALUE):
+            raise ConfigurationError(
+                f"dimensions: for {name!r} give a text of 1 to {_MAX_DIMENSION_VALUE} printable ASCII characters, "
+                f"not {type(value).__name__}"
+            )
+    return dict(sorted(given.items()))
+
+
+def _is_name(value: Any, *, most: int = _MAX_NAME) -> bool:
     return (
         isinstance(value, str)
-        and 0 < len(value) <= _MAX_NAME
+        and 0 < len(value) <= most
         and value.isascii()
         and value.isprintable()
         and value.strip() != ""

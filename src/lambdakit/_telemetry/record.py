@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import time
 
-from .._environment import between_s
+from .._diagnostics import attribute
+from .._environment import between_s, lambda_context
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -17,11 +18,16 @@ if TYPE_CHECKING:
 
     Totals = tuple[int, int, int, float]
 
-    class Series(TypedDict):
-        """A metric of the user's."""
-
+    class _Values(TypedDict):
         unit: str
         values: list[float]
+
+    class Series(_Values, total=False):
+        """A metric of the user's. What was not given is not there."""
+
+        resolution: int
+        name: str  # with dimensions only: the key has them too
+        dimensions: dict[str, str]
 
     class Record(TypedDict):
         """One invocation, as listeners get it. None is what is not known. Seconds end in ``_s``.
@@ -91,7 +97,7 @@ def record_of(
         after: the same when it was over.
         metrics: the user's own.
     """
-    context, settings = invocation.context, environment.settings
+    context, settings = lambda_context(invocation.context), environment.settings
     duration_s = max(0.0, ended[1] - invocation.started[1])
     remaining_s = _finite(invocation.remaining_s())
     limit_mb = memory_limit_mb(context, settings.environ)
@@ -101,9 +107,9 @@ def record_of(
         "cold_start": invocation.start_kind == "cold",
         "init_type": settings.init_type,
         "request_id": invocation.request_id,
-        "function_name": _text(context, "function_name") or settings.function_name,
-        "function_version": _text(context, "function_version"),
-        "function_arn": _text(context, "invoked_function_arn"),
+        "function_name": invocation._text("function_name") or settings.function_name,
+        "function_version": invocation._text("function_version"),
+        "function_arn": invocation._text("invoked_function_arn"),
         "memory_limit_mb": limit_mb,
         "number": invocation.number,
         "environment": environment.id,
@@ -140,7 +146,7 @@ def outcome_of(error: str | None, remaining_s: float | None) -> str:
 
 def memory_limit_mb(context: Any, environ: Mapping[str, str]) -> int | None:
     """The memory size of the function: from its context, where the runtime has it as text, or its variables."""
-    for size in (getattr(context, "memory_limit_in_mb", None), environ.get("AWS_LAMBDA_FUNCTION_MEMORY_SIZE")):
+    for size in (attribute(context, "memory_limit_in_mb"), environ.get("AWS_LAMBDA_FUNCTION_MEMORY_SIZE")):
         if isinstance(size, (int, str)) and (digits := str(size)).isdecimal() and 0 < len(digits) <= _MAX_DIGITS:
             return int(digits) or None
     return None
@@ -152,11 +158,6 @@ _MAX_DIGITS = 9  # a petabyte
 def _finite(number: float | None) -> float | None:
     """A context made by hand may say anything."""
     return number if number is not None and number < float("inf") else None
-
-
-def _text(context: Any, name: str) -> str | None:
-    value = getattr(context, name, None)
-    return value if isinstance(value, str) and value else None
 
 
 def start_line(record: Record, wall_s: float, imports: dict[str, Any] | None) -> str:

@@ -6,7 +6,16 @@ from contextlib import suppress
 from functools import partial
 
 from .. import _parallel
-from .._diagnostics import ASYNC_GENERATOR, PLAIN, close_coroutine, function_name, kind_of_function, warn
+from .._diagnostics import (
+    ASYNC_GENERATOR,
+    PLAIN,
+    close_coroutine,
+    function_name,
+    kind_of_function,
+    own_attributes,
+    unwrapped,
+    warn,
+)
 from .._environment import PRELOAD_S
 from .._process import process_age_s
 from ..exceptions import ConfigurationError, ThrottledError
@@ -76,12 +85,18 @@ class Preload:
     def declare(self, items: list[Any], budget_s: float) -> None:
         """What a handler wants; done now under a Lambda runtime."""
         self._declared += items
-        if budget_s and self._env.settings.in_lambda:
+        if budget_s and self._env.settings.in_lambda and self._is_wanted():
             self._run(items, budget_s)
+
+    def _is_wanted(self) -> bool:
+        """Whether this process is going to serve, with the handler that is being decorated, as far as one can tell."""
+        from .init import is_child, serves  # 0.5 ms; not paid by who declares nothing
+
+        return not is_child() and serves(self._env.settings.environ)
 
     def run(self, items: tuple[Any, ...], budget_s: float) -> None:
         """Fetch and open `items` now, or what was declared. A handler stands for what it declares."""
-        given = [one for item in items for one in getattr(item, "__lambdakit_preload__", [item])]
+        given = [one for item in items for one in _declared_by(item)]
         self._run(checked_items(given) if items else self._declared, budget_s)
 
     def on_start(self, invocation: Invocation, now: Instant) -> None:  # noqa: ARG002 - what every hook is given
@@ -187,6 +202,12 @@ class Preload:
         else:
             warn("preload of %s failed (%s); its first use raises it", describe(key), type(error).__name__)
             self._env._parts[Values].preload_errors[key] = error
+
+
+def _declared_by(item: Any) -> list[Any]:
+    """What a handler declares; anything else is itself what is wanted. What answers to every name is no handler."""
+    declared = own_attributes(unwrapped(item)).get("__lambdakit_preload__")
+    return declared if type(declared) is list else [item]
 
 
 def _call(fn: Callable[[], Any]) -> None:

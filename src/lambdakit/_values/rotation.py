@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import threading
 from contextlib import suppress
-from functools import update_wrapper
 
 from .._clock import age_s
-from .._diagnostics import checked_function, text, warn
+from .._diagnostics import checked_function, text, warn, wrap
 from .._environment import part
 from .._single_flight import SingleFlight
 from ..exceptions import ConfigurationError, LambdakitError
@@ -174,7 +173,7 @@ def _retrying(begin: Callable[[], Iterator[Attempt]]) -> Callable[[Any], Any]:
                     return await fn(*args, **kwargs)
             return None  # pragma: no cover - as above
 
-        return update_wrapper(async_wrapper if checked_function("retry_on_rotation", fn) else wrapper, fn)
+        return wrap(async_wrapper if checked_function("retry_on_rotation", fn) else wrapper, fn)
 
     return decorate
 

@@ -8,7 +8,7 @@ from functools import partial
 from .. import _parallel
 from .._backends import Backends
 from .._clock import age_s
-from .._diagnostics import warn
+from .._diagnostics import attribute, warn
 from ..exceptions import AccessDeniedError, LambdakitError, ThrottledError
 from .ping import child_event
 
@@ -47,12 +47,12 @@ class FunctionArn:
     @classmethod
     def of(cls, context: Any) -> FunctionArn | None:
         """What `context` says of it; None where there is none, or one that does not know."""
-        arn = getattr(context, "invoked_function_arn", None)
+        arn = attribute(context, "invoked_function_arn")
         parts = arn.split(":") if isinstance(arn, str) else []
         if len(parts) not in (_PARTS, _QUALIFIED) or not all(parts) or parts[5] != "function":
             return None
         qualifier = parts[7] if len(parts) == _QUALIFIED else None
-        return cls(str(arn), parts[3], parts[6], qualifier, getattr(context, "function_version", None))
+        return cls(str(arn), parts[3], parts[6], qualifier, attribute(context, "function_version"))
 
     def __str__(self) -> str:
         """Name and qualifier."""

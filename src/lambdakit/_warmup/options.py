@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .._diagnostics import PLAIN, close_coroutine, did_you_mean, kind_of_function, seconds, warn
+from .._diagnostics import PLAIN, close_coroutine, did_you_mean, function_name, kind_of_function, seconds, warn
 from ..exceptions import ConfigurationError
 from . import DIALECTS, GREEDY, WARMER, recognise
 
@@ -29,8 +29,12 @@ class Warmup:
         max_concurrency: how many environments one ping may keep at most, the one it came to included: what
             lambda-warmer's ``concurrency`` and `lambdakit.fan_out` ask for is cut to it. Up to 100. 0, the default: a
             ping is never passed on. The function's role needs ``lambda:InvokeFunction`` on the function itself.
-        overlap: seconds for which an environment that a ping was passed on to stays busy, so that the next of these
-            pings finds it so and gets another; never beyond the remaining time. Default 0.075, as lambda-warmer's.
+        overlap: seconds for which a ping that may be one of several keeps its environment busy, so that the next of
+            them finds it so and gets another; never beyond the remaining time. Default: what the manual of each warmer
+            says: 0.075 of lambda-warmer where it was passed on, 0.025 of serverless-plugin-warmup, 0.09 of Thundra's
+            text and what it asks for besides, up to 1, 0.1 of an empty event; 0.025 for a predicate of yours. Pings of
+            Zappa and of schedules come alone, and so do lambda-warmer's own: they are answered at once. A number is
+            for all dialects; 0: nobody waits.
         budget: seconds that renewing values and singletons may take at a ping, within the remaining time; 0 renews
             nothing. Default 5, half of what INIT may take.
 
@@ -48,12 +52,12 @@ class Warmup:
         *,
         dialects: Iterable[str] = DIALECTS,
         max_concurrency: int = 0,
-        overlap: float = 0.075,
+        overlap: float | None = None,
         budget: float = 5.0,
     ) -> None:
         self.dialects = _dialects(dialects)
         self.max_concurrency = _whole("max_concurrency", max_concurrency, 0)
-        self.overlap_s = seconds("overlap", overlap)
+        self.overlap_s = None if overlap is None else seconds("overlap", overlap)
         self.budget_s = seconds("budget", budget)
         if max_concurrency and WARMER not in self.dialects:
             raise ConfigurationError(
@@ -67,9 +71,10 @@ class Warmup:
 
     def __repr__(self) -> str:
         """Every option."""
+        overlap = "None" if self.overlap_s is None else f"{self.overlap_s:g}"
         return (
             f"Warmup(dialects={self.dialects!r}, max_concurrency={self.max_concurrency}, "
-            f"overlap={self.overlap_s:g}, budget={self.budget_s:g})"
+            f"overlap={overlap}, budget={self.budget_s:g})"
         )
 
 
@@ -80,7 +85,7 @@ def checked_environments(n: Any) -> int:
 
 def _dialects(given: Any) -> tuple[str, ...]:
     known = (*DIALECTS, *GREEDY)
-    names = () if isinstance(given, str) or not hasattr(given, "__iter__") else tuple(given)
+    names = () if isinstance(given, str) or not hasattr(type(given), "__iter__") else tuple(given)
     for name in names:
         if name not in known:
             hint = did_you_mean(name, [*known]) if isinstance(name, str) else ""
@@ -121,19 +126,24 @@ def checked_pings(warmup: Any, on_ping: Any) -> tuple[Recognise | None, Warmup |
 
 
 def _predicate(given: Recognise) -> Recognise:
-    name = getattr(given, "__name__", None)
-    if not isinstance(name, str):
-        name = type(given).__name__
+    name, warned = function_name(given, "__name__"), False
+
+    def warn_once(message: str, *arguments: object) -> None:
+        """It is asked of each event, and would fill the log."""
+        nonlocal warned
+        if not warned:
+            warned = True
+            warn(f"warmup predicate {name} {message}; the event goes to the handler", *arguments)
 
     def predicate(event: Any, context: Any) -> Any:
         try:
             answer = given(event, context)
             found = name if answer else None
         except Exception as error:  # noqa: BLE001 - the event is a user's, who has nothing to do with warm-up
-            warn("warmup predicate %s raised %s; the event goes to the handler", name, type(error).__name__)
+            warn_once("raised %s", type(error).__name__)
             return None
         if close_coroutine(answer):  # it is true, whatever it would have brought
-            warn("warmup predicate %s returned a coroutine, which nobody awaits; the event goes to the handler", name)
+            warn_once("returned a coroutine, which nobody awaits")
             return None
         return found
 

@@ -17,6 +17,7 @@ ANSWERED: ContextVar[Ping | None] = ContextVar("lambdakit_ping", default=None)
 
 _INVOCATION, _CONCURRENCY = "__WARMER_INVOCATION__", "__WARMER_CONCURRENCY__"
 _CORRELATION, _CORRELATION_IN_PYTHON = "__WARMER_CORRELATIONID__", "__WARMER_CORRELATION_ID__"
+_MAX_DIGITS = 9  # of milliseconds
 _MARKS = frozenset((_INVOCATION, _CONCURRENCY, _CORRELATION, _CORRELATION_IN_PYTHON))
 
 
@@ -64,9 +65,10 @@ class Ping:
         may_fan_out: False if it must not be passed on, because it was already or is a test.
     """
 
-    __slots__ = ("environments", "limit", "may_fan_out", "number", "targets", "total")
+    __slots__ = ("_event", "environments", "limit", "may_fan_out", "number", "targets", "total")
 
     def __init__(self, event: Any, dialect: str, limit: int) -> None:
+        self._event = event
         self.limit = limit
         self.environments = 1
         self.targets: list[tuple[Any, int]] = []
@@ -87,6 +89,14 @@ class Ping:
             self.targets.append((one["target"], wanted))
         else:
             self.environments += wanted - 1
+
+    def wait_s(self, most_s: float) -> float:
+        """Seconds that Thundra's text asks for, ``#warmup wait=200`` being milliseconds, but no more than `most_s`."""
+        _, _, digits = str(self._event).partition("wait=") if isinstance(self._event, str) else ("", "", "")
+        digits = digits.strip()
+        if not (digits.isascii() and digits.isdecimal()):
+            return 0.0
+        return most_s if len(digits) > _MAX_DIGITS else min(int(digits) / 1000, most_s)
 
     def request(self, environments: int) -> None:
         """Keep at least so many.

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from .._clock import least_age_s
-from .._diagnostics import close_coroutine, function_name, log_exceptions, warn
+from .._diagnostics import attribute, close_coroutine, function_name, log_exceptions, warn
+from .._environment import lambda_context
 from ..exceptions import LambdakitError
-from . import WARMER
+from . import EMPTY, PLUGIN, SCHEDULE, THUNDRA, WARMER, ZAPPA
 from .options import MAX_ENVIRONMENTS, Warmup
 from .ping import ANSWERED, Ping
 
@@ -22,6 +23,12 @@ _INTERVAL_S = 300.0  # between pings, until some were seen: what every warmer's 
 _MIN_INTERVAL_S, _MAX_INTERVAL_S = 10.0, 3600.0  # pings of one round are one ping, and a night says nothing
 _INTERVALS = 5  # that are remembered; the median counts
 _AT_ONCE = 8  # pings that are passed on at the same time, see `_parallel`
+
+# For how long a ping that may be one of several keeps its environment busy, in seconds, as the warmers' manuals have
+# it. Who sends one at a time is at 0; of a predicate of the user's nobody knows, so it is as short as the shortest.
+_OVERLAPS_S = {WARMER: 0.075, PLUGIN: 0.025, THUNDRA: 0.09, EMPTY: 0.1, ZAPPA: 0.0, SCHEDULE: 0.0}
+_OVERLAP_S = 0.025
+_MAX_WAIT_S = 1.0  # of what an event asks for: anybody may have sent it
 
 
 def answer(env: Environment, context: Any, *, dialect: str, event: Any, options: HandlerOptions) -> dict[str, str]:
@@ -75,15 +82,17 @@ class Warmer:
             with self._env._budget.within(warmup.budget_s):
                 for hook in self._env._parts.on_ping:
                     log_exceptions("ping", hook, now, self.interval_s)
-        if options.on_ping is None and (dialect != WARMER or (type(event) is dict and len(event) == 1)):
+        if dialect == WARMER and options.on_ping is None and type(event) is dict and len(event) == 1:
             return  # it asks for no more
         ping = Ping(event, dialect, warmup.max_concurrency)
         if options.on_ping is not None:
             log_exceptions("ping", _call, options.on_ping, ping)
         if ping.may_fan_out and (ping.environments > 1 or ping.targets):
             log_exceptions("ping", self._fan_out, ping, context)
-        if ping.number is not None:
-            log_exceptions("ping", self._overlap, ping, now, warmup.overlap_s)
+        overlap_s = warmup.overlap_s
+        if overlap_s is None:
+            overlap_s = _OVERLAPS_S.get(dialect, _OVERLAP_S) + ping.wait_s(_MAX_WAIT_S)
+        log_exceptions("ping", self._overlap, ping, dialect, now, overlap_s)
 
     def _learn(self, now: Instant) -> bool:
         """Whether this is a ping by itself, and not another one of the same round; then the interval is known."""
@@ -106,6 +115,7 @@ class Warmer:
             return  # a test, in which nothing outside is touched
         from .fan_out import FanOut, FunctionArn  # 3 ms with what it needs to call Lambda
 
+        context = lambda_context(context)
         function = FunctionArn.of(context)
         if function is None:
             return
@@ -125,19 +135,21 @@ class Warmer:
             )
         environments = min(wanted, ping.limit)
         if environments > 1:
-            correlation = str(getattr(context, "aws_request_id", self._env.id))
+            correlation = str(attribute(context, "aws_request_id") or self._env.id)
             self._env._parts[FanOut].run(function, environments, correlation)
 
-    def _overlap(self, ping: Ping, began: Instant, overlap_s: float) -> None:
+    def _overlap(self, ping: Ping, dialect: str, began: Instant, overlap_s: float) -> None:
         """Stay busy until the other pings of the round have found this environment so.
 
-        They are sent in the order of their numbers, so many at once: one overlap for those that are sent with this one
-        and one for each lot after them.
+        Those that a function passes on are sent in the order of their numbers, so many at once: one overlap for those
+        that are sent with this one and one for each lot after them.
         """
-        if ping.number is None or ping.total <= 1:
-            return
-        total = min(ping.total, MAX_ENVIRONMENTS)
-        lots = (total - min(ping.number, total)) // _AT_ONCE
+        lots = 0
+        if dialect == WARMER:
+            if ping.number is None or ping.total <= 1:
+                return
+            total = min(ping.total, MAX_ENVIRONMENTS)
+            lots = (total - min(ping.number, total)) // _AT_ONCE
         left_s = overlap_s * (1 + lots) - least_age_s(began, self._env.clock.now())
         allowed_s = self._env._budget()
         if allowed_s is not None:

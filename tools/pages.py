@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from benchmarks.framework import results
 from benchmarks.report import markdown, write_figures
 
-from . import connections, failures
+from . import connections, deadlines, failures, frames
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -30,6 +30,8 @@ _BEGIN = re.compile(r"<!-- begin: ([\w ]+) -->\n")
 BLOCKS: dict[str, Callable[[Content], str | None]] = {
     "failures": lambda _: failures.table(),
     "connections": lambda _: connections.table(),
+    "deadlines": lambda _: deadlines.table(),
+    "frames": lambda _: frames.table(),
     "benchmarks": markdown.claims,
     "benchmarks figures": markdown.figures,
     **{f"benchmarks {name}": lambda content, name=name: markdown.table(content, name) for name in markdown.tables()},

@@ -7,7 +7,7 @@ from functools import update_wrapper
 
 from ._cache import Cache, Counters, CountersByKey, Entry
 from ._clock import age_s
-from ._diagnostics import checked_function, close_coroutine, find_in_type, qualified_name, seconds
+from ._diagnostics import checked_function, close_coroutine, find_in_type, hide_locals, qualified_name, seconds
 from ._environment import part
 from .exceptions import ConfigurationError
 
@@ -345,21 +345,31 @@ def _wrap(cached: Cached) -> Any:
 
     def wrapper(*args: Any, **kwargs: Any) -> Any:
         caches = part(Caches)
-        cache, key = caches.cache(cached), cached.key(args, kwargs)
         ttl_s, stale_ttl_s = cached.ttls_s(caches.settings)
-        return cache.read(key, call, args, kwargs, ttl_s=ttl_s, stale_ttl_s=stale_ttl_s).value
+        try:
+            cache, key = caches.cache(cached), cached.key(args, kwargs)
+            return cache.read(key, call, args, kwargs, ttl_s=ttl_s, stale_ttl_s=stale_ttl_s).value
+        except BaseException as error:
+            args, kwargs, key = (), {}, None  # they may be secrets, and this frame is shown with the error
+            hide_locals(error, libraries=False)
+            raise
 
     async def async_wrapper(*args: Any, **kwargs: Any) -> Any:
         caches = part(Caches)
-        cache, key = caches.cache(cached), cached.key(args, kwargs)
         ttl_s, stale_ttl_s = cached.ttls_s(caches.settings)
-        entry = cache.fresh(key, ttl_s)
-        if entry is None:
+        try:
+            cache, key = caches.cache(cached), cached.key(args, kwargs)
+            entry = cache.fresh(key, ttl_s)
+            if entry is None:
 
-            async def work() -> Entry:
-                return cached.entry(await cached.fn(*args, **kwargs))
+                async def work() -> Entry:
+                    return cached.entry(await cached.fn(*args, **kwargs))
 
-            entry = await cache.fetch_async(key, work, ttl_s=ttl_s, stale_ttl_s=stale_ttl_s)
+                entry = await cache.fetch_async(key, work, ttl_s=ttl_s, stale_ttl_s=stale_ttl_s)
+        except BaseException as error:
+            args, kwargs, key = (), {}, None  # as above
+            hide_locals(error, libraries=False)
+            raise
         return entry.value
 
     def invalidate(*args: Any, **kwargs: Any) -> None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import threading
 
+from ._aws.signing import load_hashes
 from ._cache import Cache, Entries, Entry
-from ._diagnostics import optional_text, text
+from ._diagnostics import hide_locals, optional_text, text
 from ._environment import part
 from ._values import PATH, Declared, Values
 from ._values.rotation import Rotations, attempts
@@ -33,6 +35,7 @@ _UNSAID_S = 300.0  # where the server does not tell; RFC 6749 recommends that it
 _MAX_TOKENS, _MAX_BYTES = 1_000, 1_000_000
 _OK, _THROTTLED, _SERVER_FAULT = 200, 429, 500
 _REFUSED = frozenset((400, 401, 403))
+_SALT = os.urandom(16)  # a short secret could be guessed by its digest
 
 
 def oauth_token(
@@ -65,7 +68,14 @@ def oauth_token(
     Threads that ask at once share one fetch, which is retried and bounded by the remaining time; if it fails, a token
     that has not expired is used on. Thread-safe. Since 0.1.
     """
-    request = TokenRequest(token_url, client_id=client_id, client_secret=client_secret, scope=scope, audience=audience)
+    try:
+        request = TokenRequest(
+            token_url, client_id=client_id, client_secret=client_secret, scope=scope, audience=audience
+        )
+    except BaseException as error:
+        client_secret = ""  # this frame is shown with the error
+        hide_locals(error)
+        raise
     return Token(request)
 
 
@@ -98,10 +108,12 @@ class TokenRequest:
         self.secret: str | Declared = client_secret
         self.scope = optional_text("scope", scope)
         self.audience = optional_text("audience", audience)
-        declared = client_secret
+        known: Any
         if isinstance(client_secret, Declared):
-            declared = (client_secret.kind, client_secret.name, tuple(sorted(client_secret.options.items(), key=str)))
-        self.key = (url, client_id, scope, audience, declared)
+            known = (client_secret.kind, client_secret.name, tuple(sorted(client_secret.options.items(), key=str)))
+        else:  # keys are kept, compared, and shown
+            known = load_hashes()[1](_SALT, client_secret.encode("utf-8", "surrogatepass"), "sha256")
+        self.key = (url, client_id, scope, audience, known)
 
     @property
     def host(self) -> str:
@@ -129,7 +141,11 @@ class Token:
             ThrottledError, ServiceError, NetworkError, FetchError: no token could be had.
             DeadlineExceededError: the invocation has too little time left.
         """
-        value = part(Tokens).get(self._request)
+        try:
+            value = part(Tokens).get(self._request)
+        except BaseException as error:
+            hide_locals(error)
+            raise
         self._given.value = value
         return value
 

@@ -9,7 +9,15 @@ from contextlib import suppress
 from functools import update_wrapper
 
 from ._clock import age_s
-from ._diagnostics import checked_function, close_coroutine, function_name, is_awaitable, seconds, warn
+from ._diagnostics import (
+    checked_function,
+    close_coroutine,
+    function_name,
+    hide_locals,
+    is_awaitable,
+    seconds,
+    warn,
+)
 from ._environment import part
 from ._event_loop import in_loop
 from ._single_flight import SingleFlight
@@ -429,10 +437,18 @@ def _wrap(factory: Factory) -> Any:
     """The function that builds only where there is no instance; it finds the environment at each call."""
 
     def wrapper() -> Any:
-        return part(Singletons).get(factory)
+        try:
+            return part(Singletons).get(factory)
+        except BaseException as error:
+            hide_locals(error, libraries=False)
+            raise
 
     async def async_wrapper() -> Any:
-        return await part(Singletons).get_async(factory)
+        try:
+            return await part(Singletons).get_async(factory)
+        except BaseException as error:
+            hide_locals(error, libraries=False)
+            raise
 
     return update_wrapper(async_wrapper if factory.is_async else wrapper, factory.fn)
 

@@ -54,40 +54,48 @@ class SdkBackend(Operations):
         what = f"{operation.service} {operation.name} of {name!r} in {context['region']}"
         # What stands in a URL is quoted by many of botocore's errors; a token among it is nobody's business.
         redact = operation.redact
+        failure: FetchError
+        cause: Exception | None
         try:
             answer: dict[str, Any] = getattr(client, botocore.xform_name(operation.name))(**request)
             if operation.stream is not None:
                 answer[operation.stream] = answer[operation.stream].read()
+            http = answer["ResponseMetadata"]
+            return Answer(answer, context | {"status": http.get("HTTPStatusCode"), "request_id": http.get("RequestId")})
         except botocore.exceptions.ClientError as error:
             body, http = error.response.get("Error", {}), error.response.get("ResponseMetadata", {})
-            raise service_error(
+            cause = None if redact or body.get("Code") in REDACTED_CODES else error
+            failure = service_error(
                 **context,
                 code=body.get("Code"),
                 status=http.get("HTTPStatusCode"),
                 message="" if redact else body.get("Message", ""),
                 request_id=http.get("RequestId"),
-            ) from (None if redact or body.get("Code") in REDACTED_CODES else error)
+            )
         except (botocore.exceptions.HTTPClientError, botocore.exceptions.ConnectionError) as error:
-            raise NetworkError(
+            cause = None if redact else error
+            failure = NetworkError(
                 f"{what}: no answer came ({type(error).__name__}). "
                 "Check the network, the endpoint and, in a VPC, the route to it.",
                 **context,
-            ) from (None if redact else error)
+            )
         except (
             botocore.exceptions.NoCredentialsError,
             botocore.exceptions.PartialCredentialsError,
             botocore.exceptions.CredentialRetrievalError,
         ) as error:
-            raise AccessDeniedError(
+            cause = error
+            failure = AccessDeniedError(
                 f"{what}: no usable credentials ({type(error).__name__}). "
                 "Give the function a role, or set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY.",
                 **context,
-            ) from error
+            )
         except botocore.exceptions.BotoCoreError as error:
-            raise FetchError(
+            cause = None if redact else error
+            failure = FetchError(
                 f"{what}: the SDK did not send it or could not read the answer ({type(error).__name__}). "
                 f"{'Check the request.' if redact else 'The exception behind this one says why.'}",
                 **context,
-            ) from (None if redact else error)
-        http = answer["ResponseMetadata"]
-        return Answer(answer, context | {"status": http.get("HTTPStatusCode"), "request_id": http.get("RequestId")})
+            )
+        # Out here, so that what is not its cause is not its context either: that is shown, too.
+        raise failure from cause

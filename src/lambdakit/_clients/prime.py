@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from contextlib import suppress
 
+from .._diagnostics import hide_locals
 from .._environment import environment
 from ..exceptions import AccessDeniedError, ConfigurationError, DeadlineExceededError, NetworkError
 
@@ -33,10 +34,14 @@ def prime(client: Any) -> bool:
     """
     client = _client_of(client)
     _left_s(client)
-    _load_credentials(client)
-    url = _endpoint(client)
-    pool = _pool(client, url)
-    return pool is not None and _open(pool, client, url)
+    try:
+        _load_credentials(client)
+        url = _endpoint(client)
+        pool = _pool(client, url)
+        return pool is not None and _open(pool, client, url)
+    except BaseException as error:
+        hide_locals(error)
+        raise
 
 
 def _client_of(client: Any) -> Any:

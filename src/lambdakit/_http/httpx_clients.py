@@ -8,8 +8,9 @@ from contextlib import contextmanager, suppress
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from weakref import WeakKeyDictionary, WeakSet
 
-from .._clock import age_s
-from ..exceptions import ConfigurationError, MissingDependencyError
+from .._clock import age_s, in_time
+from .._diagnostics import COROUTINE, hide_locals, kind_of_function
+from ..exceptions import ConfigurationError, DeadlineExceededError, MissingDependencyError
 from .connection import SOCKET_OPTIONS
 from .policy import CONNECT_S, IDEMPOTENT, READ_S, RETRYABLE_STATUSES, deadline_error
 from .pools import Pools
@@ -89,6 +90,28 @@ class HttpxAsyncClients(HttpxClients):
         return httpx.AsyncClient(transport=self.transport, **_options(options))
 
 
+def _hiding_locals(handle: Any) -> Any:
+    """`handle_request` of a transport, whose errors show no header."""
+
+    def wrapper(transport: Any, request: httpx.Request) -> httpx.Response:
+        try:
+            response: httpx.Response = handle(transport, request)
+        except BaseException as error:
+            hide_locals(error)
+            raise
+        return response
+
+    async def async_wrapper(transport: Any, request: httpx.Request) -> httpx.Response:
+        try:
+            response: httpx.Response = await handle(transport, request)
+        except BaseException as error:
+            hide_locals(error)
+            raise
+        return response
+
+    return async_wrapper if kind_of_function(handle) == COROUTINE else wrapper
+
+
 class Transport(httpx.HTTPTransport):
     """Thread-safe."""
 
@@ -101,6 +124,7 @@ class Transport(httpx.HTTPTransport):
     def _new_pool(self) -> httpcore.ConnectionPool:
         return httpcore.ConnectionPool(network_backend=Backend(self.uses), **_limits(self._context))
 
+    @_hiding_locals
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         """Send it, again where that is right."""
         self.policy.check_time(request.url.host)
@@ -168,6 +192,7 @@ class AsyncTransport(httpx.AsyncHTTPTransport):
             self._pools[loop] = pool
         return pool
 
+    @_hiding_locals
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send it, again where that is right."""
         self.policy.check_time(request.url.host)
@@ -391,7 +416,11 @@ class Backend(httpcore.SyncBackend):
         """The address that answers first, in the time that there is for all of them."""
         use = self._uses.begin(host)
         try:
-            found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+            found = in_time(
+                lambda: socket.getaddrinfo(host, port, type=socket.SOCK_STREAM), clock=self._uses.policy.clock
+            )
+        except DeadlineExceededError:
+            raise deadline_error(host) from None
         except OSError as error:
             raise httpcore.ConnectError(str(error)) from error
         failure: Exception | None = None

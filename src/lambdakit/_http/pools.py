@@ -12,6 +12,7 @@ from urllib3 import HTTPConnectionPool, HTTPSConnectionPool, PoolManager, Timeou
 from urllib3.exceptions import HTTPError, LocationValueError
 from urllib3.poolmanager import SSL_KEYWORDS
 
+from .._diagnostics import hide_locals
 from ..exceptions import ConfigurationError
 from .connection import PooledConnection, PooledTlsConnection
 from .policy import (
@@ -139,6 +140,15 @@ class Manager(PoolManager):
     """urllib3's, which does not look for a host's pool again while request after request goes there: 10 us each."""
 
     _last: tuple[tuple[str | None, str | None, int | None], Any] | None = None
+
+    def urlopen(self, method: str, url: str, *args: Any, **options: Any) -> BaseHTTPResponse:
+        """As urllib3 has it; an error shows no header and no body."""
+        try:
+            return super().urlopen(method, url, *args, **options)
+        except BaseException as error:
+            options.clear()  # this frame is shown with the error
+            hide_locals(error)
+            raise
 
     def connection_from_host(
         self, host: str | None, port: int | None = None, scheme: str | None = "http", pool_kwargs: Any = None

@@ -8,7 +8,7 @@ from time import monotonic, time
 from .._backends import Backends
 from .._cache import Cache, Entries, Entry
 from .._clock import Clock
-from .._diagnostics import flag, optional_text, seconds, text
+from .._diagnostics import flag, hide_locals, optional_text, seconds, text
 from .._environment import STACK, environment, part
 from ..exceptions import ConfigurationError, ValueFormatError
 
@@ -379,18 +379,22 @@ class Values:
             stale_ttl: see there.
             forced: fetch in any case, and raise in any case.
         """
-        ttl_s = self.ttl_or_default_s(ttl)
-        if transform is not None or field is not None:
-            check_transform(transform, field)
         try:
-            entry = None if forced else self.cache.fresh(key, ttl_s)
-        except TypeError:  # something in the key cannot be hashed: `fetch` says which argument it is
-            entry = None
-        if entry is None:
-            entry = self.fetch(key, ttl_s, stale_ttl, forced=forced)
-        if transform is None and field is None:
-            return entry.value
-        return transformed(self.cache, key, entry, transform, field)
+            ttl_s = self.ttl_or_default_s(ttl)
+            if transform is not None or field is not None:
+                check_transform(transform, field)
+            try:
+                entry = None if forced else self.cache.fresh(key, ttl_s)
+            except TypeError:  # something in the key cannot be hashed: `fetch` says which argument it is
+                entry = None
+            if entry is None:
+                entry = self.fetch(key, ttl_s, stale_ttl, forced=forced)
+            if transform is None and field is None:
+                return entry.value
+            return transformed(self.cache, key, entry, transform, field)
+        except BaseException as error:
+            hide_locals(error)
+            raise
 
     def fetch(self, key: Key, ttl_s: float, stale_ttl: float | None, *, forced: bool = False) -> Entry:
         """The entry of a secret or a parameter that is not fresh, by a single call for it; its arguments are checked.
@@ -442,7 +446,11 @@ class Values:
         elif not _is_text_to_text(context):
             raise ConfigurationError("context: give a dict of strings to strings, {} for none, or None for the default")
         key = (VARIABLE, name, self.region, ciphertext, tuple(sorted(context.items())))
-        entry = self.cache.read(key, self._fetch_plaintext, name, ciphertext, context, ttl_s=_FOREVER)
+        try:
+            entry = self.cache.read(key, self._fetch_plaintext, name, ciphertext, context, ttl_s=_FOREVER)
+        except BaseException as error:
+            hide_locals(error)
+            raise
         plaintext: str = entry.value
         return plaintext
 

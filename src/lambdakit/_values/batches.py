@@ -6,7 +6,7 @@ from functools import partial
 
 from .. import _parallel
 from .._cache import Entry
-from .._diagnostics import warn
+from .._diagnostics import hide_locals, warn
 from .._environment import part
 from ..exceptions import AccessDeniedError, BatchError, ConfigurationError, FetchError
 from . import PARAMETER, SECRET, Values, check_transform, describe, transformed
@@ -169,18 +169,28 @@ class Batches:
         """What the getter of each name returns."""
         _check(transform, on_error)
         values = self.values
-        outcomes = self.fetch_each(
-            keys.values(), values.ttl_or_default_s(ttl), values.stale_ttl_or_default_s(stale_ttl)
-        )
-        return self._results(keys, {name: outcomes[key] for name, key in keys.items()}, transform, on_error)
+        ttl_s, stale_ttl_s = values.ttl_or_default_s(ttl), values.stale_ttl_or_default_s(stale_ttl)
+        try:
+            outcomes = self.fetch_each(keys.values(), ttl_s, stale_ttl_s)
+            return self._results(keys, {name: outcomes[key] for name, key in keys.items()}, transform, on_error)
+        except BaseException as error:
+            hide_locals(error)
+            raise
 
     def get_path(
         self, key: Key, *, transform: Any, ttl: float | None, stale_ttl: float | None, on_error: str
     ) -> dict[str, Any]:
         """All parameters below a path, by name."""
         _check(transform, on_error)
+        ttl_s, stale_ttl_s = self.values.ttl_or_default_s(ttl), self.values.stale_ttl_or_default_s(stale_ttl)
+        try:
+            return self._results_of_path(key, self.fetch_path(key, ttl_s, stale_ttl_s), transform, on_error)
+        except BaseException as error:
+            hide_locals(error)
+            raise
+
+    def _results_of_path(self, key: Key, listed: Entry, transform: Any, on_error: str) -> dict[str, Any]:
         values, (_, _, region, _, decrypt) = self.values, key
-        listed = self.fetch_path(key, values.ttl_or_default_s(ttl), values.stale_ttl_or_default_s(stale_ttl))
         keys = {name: (PARAMETER, name, region, decrypt) for name, _ in listed.value}
         outcomes: dict[str, Any] = {}
         for name, entry in listed.value:

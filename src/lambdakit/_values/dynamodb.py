@@ -6,7 +6,7 @@ import json
 
 from .._aws import base64
 from .._cache import Entry
-from .._diagnostics import flag, optional_text, text
+from .._diagnostics import flag, hide_locals, optional_text, text
 from .._environment import part
 from ..exceptions import ConfigurationError, ValueFormatError
 from . import Values, check_transform
@@ -75,16 +75,20 @@ def get_item(
     def fetch() -> Entry:
         return Entry(values.backend.get_item(table, attributes, region=region, consistent=consistent))
 
-    entry = values.cache.read(
-        known,
-        fetch,
-        ttl_s=values.ttl_or_default_s(ttl),
-        stale_ttl_s=values.stale_ttl_or_default_s(stale_ttl),
-        forced=flag("force_fetch", force_fetch),
-    )
-    if transform is None:
-        return _parsed(entry, field, table)
-    return values.cache.derive(entry, (field, transform), lambda: transform(_parsed(entry, field, table)))
+    try:
+        entry = values.cache.read(
+            known,
+            fetch,
+            ttl_s=values.ttl_or_default_s(ttl),
+            stale_ttl_s=values.stale_ttl_or_default_s(stale_ttl),
+            forced=flag("force_fetch", force_fetch),
+        )
+        if transform is None:
+            return _parsed(entry, field, table)
+        return values.cache.derive(entry, (field, transform), lambda: transform(_parsed(entry, field, table)))
+    except BaseException as error:
+        hide_locals(error)
+        raise
 
 
 def warm_imports(env: Environment) -> None:  # noqa: ARG001 - what every feature is given

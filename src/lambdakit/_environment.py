@@ -9,7 +9,7 @@ from contextvars import ContextVar
 from itertools import count
 
 from ._clock import Budget, Clock
-from ._diagnostics import log_exceptions, seconds, warn
+from ._diagnostics import function_name, log_exceptions, seconds, warn
 from ._settings import BACKENDS, Settings
 from .exceptions import ConfigurationError, LambdakitError
 
@@ -298,6 +298,7 @@ class Environment:
         "_budget",
         "_caches",
         "_clocks_apart_s",
+        "_decorated",
         "_idle_due",
         "_init_ended",
         "_made",
@@ -342,6 +343,7 @@ class Environment:
         self._clocks_apart_s = self._born[0] - self._born[1]
         self._budget = Budget(clock=self.clock, invocation=self._left_s)
         self._caches: list[tuple[str | None, Any]] = []  # each with the function whose results it keeps; None: values
+        self._decorated: set[str] = set()  # functions that a warning has told of
         self._parts = Parts(self)
         self._made = self._parts.made
 
@@ -520,6 +522,19 @@ def part(kind: type[T]) -> T:
     except (IndexError, KeyError):
         return environment()._parts[kind]
     return found
+
+
+def warn_of_decorating(decorator: str, fn: Any) -> None:
+    """Warn once of a function that is made, and decorated, in an invocation: nothing is kept of it for the next one."""
+    env, name = STACK[-1] if STACK else None, function_name(fn)
+    if env is not None and "<locals>" in name and name not in env._decorated and env._current() is not None:
+        env._decorated.add(name)
+        warn(
+            "%s: %s is decorated within an invocation, and what is kept of it goes with it. "
+            "Decorate a function of the module, which lives on",
+            decorator,
+            name,
+        )
 
 
 def _first() -> Environment:

@@ -6,7 +6,8 @@ import gc
 import sys
 import threading
 from contextlib import suppress
-from functools import update_wrapper
+from functools import partial, update_wrapper
+from weakref import ref
 
 from ._clock import age_s
 from ._diagnostics import (
@@ -18,7 +19,7 @@ from ._diagnostics import (
     seconds,
     warn,
 )
-from ._environment import part
+from ._environment import part, warn_of_decorating
 from ._event_loop import in_loop
 from ._single_flight import SingleFlight
 from ._values import PATH, Declared, Values
@@ -106,10 +107,13 @@ def singleton(
 
     Call it where the instance is needed, and keep only the function. Threads share the instance, so it has to be
     thread-safe itself. An instance is closed before a SnapStart snapshot and built anew after it; a forked child builds
-    its own and leaves its parent's alone. Thread-safe. Since 0.1.
+    its own and leaves its parent's alone. Decorate functions of a module or a class: of one that is made in each
+    invocation, which is told by a warning, the instance is let go with the function, and not closed. Thread-safe.
+    Since 0.1.
     """
 
     def decorate(factory: Any) -> Any:
+        warn_of_decorating("singleton", factory)
         options = {"check": check, "check_after": check_after, "max_age": max_age, "close": close}
         return _wrap(Factory(factory, depends_on=depends_on, **options))
 
@@ -130,7 +134,7 @@ class Factory:
         depends_on: a declared value, or a list of them.
     """
 
-    __slots__ = ("_check_after_s", "_close", "_max_age_s", "check", "depends_on", "fn", "is_async", "name")
+    __slots__ = ("_check_after_s", "_close", "_max_age_s", "check", "depends_on", "fn", "is_async", "name", "owner")
 
     def __init__(self, fn: Any, *, check: Any, check_after: Any, max_age: Any, close: Any, depends_on: Any) -> None:
         self.is_async = checked_function("singleton", fn)
@@ -148,6 +152,7 @@ class Factory:
         self.check = check
         self.depends_on = _declarations(depends_on)
         self._check_after_s = check_after
+        self.owner: ref[Any] | None = None  # the function that users call
         self._max_age_s = None if max_age is None else seconds("max_age", max_age)
         self._close = close
 
@@ -250,7 +255,17 @@ class Singletons:
         rotations: which version a value has.
     """
 
-    __slots__ = ("_builds", "_clock", "_env", "_instances", "_lock", "_rotations", "_values")
+    __slots__ = (
+        "__weakref__",
+        "_builds",
+        "_clock",
+        "_env",
+        "_instances",
+        "_lock",
+        "_owners",
+        "_rotations",
+        "_values",
+    )
 
     def __init__(self, env: Environment, *, values: Values, rotations: Rotations) -> None:
         self._env = env
@@ -268,6 +283,7 @@ class Singletons:
         self._lock = threading.Lock()
         self._builds = SingleFlight(self._lock)
         self._instances: dict[Hashable, Instance] = {}  # in the order of building
+        self._owners: dict[Factory, ref[Any]] = {}
 
     def get(self, factory: Factory) -> Any:
         """The instance of a factory."""
@@ -362,15 +378,35 @@ class Singletons:
         return {key: version for key, version in known.items() if version is not None}
 
     def _store(self, key: Hashable, instance: Instance) -> None:
+        factory = instance.factory
+        if factory.owner is not None and factory not in self._owners:
+            owner = factory.owner()
+            if owner is None:
+                return  # nobody can ask for it again
+            self._owners[factory] = ref(owner, partial(_forget, ref(self), factory))
         self._instances[key] = instance  # one that was kept keeps its place; one that was built anew has been released
+
+    def forget(self, factory: Factory) -> None:
+        """The function that asks for its instances is gone. No lock is taken: that may happen within any line of code.
+
+        They are not closed, since somebody may use them.
+        """
+        self._owners.pop(factory, None)
+        for key in [*self._instances]:
+            instance = self._instances.get(key)
+            if instance is not None and instance.factory is factory:
+                self._instances.pop(key, None)
 
     def _release(self, matches: Callable[[Instance], bool]) -> list[Instance]:
         """No longer hold what `matches`; in the order of building."""
         with self._lock:
-            released = {key: instance for key, instance in self._instances.items() if matches(instance)}
-            for key in released:
-                del self._instances[key]
-        return [*released.values()]
+            released: list[Instance] = []
+            for key in [*self._instances]:  # functions may go meanwhile, with their instances
+                instance = self._instances.get(key)
+                if instance is not None and matches(instance):
+                    released.append(instance)
+                    self._instances.pop(key, None)
+        return released
 
     def due(self, instance: Instance, now: Instant) -> str:
         """What is to be done with an instance now: KEEP it, CHECK it, BUILD a new one."""
@@ -450,7 +486,14 @@ def _wrap(factory: Factory) -> Any:
             hide_locals(error, libraries=False)
             raise
 
-    return update_wrapper(async_wrapper if factory.is_async else wrapper, factory.fn)
+    chosen = update_wrapper(async_wrapper if factory.is_async else wrapper, factory.fn)
+    factory.owner = ref(chosen)
+    return chosen
+
+
+def _forget(singletons: ref[Singletons], factory: Factory, _: ref[Any]) -> None:
+    if (known := singletons()) is not None:
+        known.forget(factory)
 
 
 def _run_without_waiting(work: Coroutine[Any, Any, Any]) -> Any:

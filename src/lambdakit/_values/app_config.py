@@ -116,7 +116,7 @@ class Configurations:
         body, label, token, interval_s = answer
         if last is not None and not body:
             same = Entry(last.value, last.version, fetch_state=(token, interval_s))
-            same.derived = last.derived
+            same.fields, same.results, same.size = last.fields, last.results, last.size
             return same
         try:
             return Entry(body.decode(), label, fetch_state=(token, interval_s))

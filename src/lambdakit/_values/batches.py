@@ -197,7 +197,7 @@ class Batches:
             single = values.cache.latest(keys[name])  # it may have been fetched since
             newer = single is not None and single.stored[1] > listed.stored[1]  # by the clock that nobody sets
             outcomes[name] = single if newer else entry
-        return self._results(keys, outcomes, transform, on_error)
+        return self._results(keys, outcomes, transform, on_error, within=(key, listed))
 
     def fetch_path(self, key: Key, ttl_s: float, stale_ttl_s: float) -> Entry:
         """The entry of a path: its value is name and entry of each parameter below it."""
@@ -242,7 +242,13 @@ class Batches:
         return outcomes
 
     def _results(
-        self, keys: dict[str, Key], outcomes: dict[str, Entry | Exception], transform: Any, on_error: str
+        self,
+        keys: dict[str, Key],
+        outcomes: dict[str, Entry | Exception],
+        transform: Any,
+        on_error: str,
+        *,
+        within: tuple[Key, Entry] | None = None,
     ) -> dict[str, Any]:
         results: dict[str, Any] = {}
         errors: dict[str, Exception] = {}
@@ -254,7 +260,7 @@ class Batches:
                 results[name] = (
                     outcome.value
                     if transform is None
-                    else transformed(self.values.cache, keys[name], outcome, transform, None)
+                    else transformed(self.values.cache, keys[name], outcome, transform, None, within)
                 )
             except Exception as error:  # noqa: BLE001 - of the user's own transform too: it is this name's
                 errors[name] = error

@@ -9,7 +9,7 @@ from .._cache import Entry
 from .._diagnostics import flag, hide_locals, optional_text, text
 from .._environment import part
 from ..exceptions import ConfigurationError, ValueFormatError
-from . import Values, check_transform
+from . import Values, check_transform, derived
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ def get_item(
         )
         if transform is None:
             return _parsed(entry, field, table)
-        return values.cache.derive(entry, (field, transform), lambda: transform(_parsed(entry, field, table)))
+        return derived(values.cache, known, entry, field, transform, lambda: transform(_parsed(entry, field, table)))
     except BaseException as error:
         hide_locals(error)
         raise

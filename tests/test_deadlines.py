@@ -24,6 +24,7 @@ from lambdakit import Environment, http
 from lambdakit._aws import Aws
 from lambdakit._clients import Bounds
 from lambdakit._http.policy import is_deadline_error
+from lambdakit.testing import FakeContext
 
 LEFT_S, AMPLE_S = 0.15, 5.0  # for I/O; the margin comes on top
 STALE_LEFT_S = 0.4
@@ -272,7 +273,7 @@ def test_a_body_is_not_held_back_where_there_is_no_time_to_wait() -> None:
     with serving(behave) as server:
         client = lambdakit.client("s3", endpoint_url=f"http://127.0.0.1:{server.port}")
         for remaining_s in (0.9, 60.0):
-            with invocation(RunningContext(remaining_s=remaining_s)):
+            with invocation(FakeContext(remaining_s=remaining_s)):
                 client.put_object(Bucket="bucket", Key="key", Body=b"1")
     assert [b"expect: 100-continue" in head for head in heads] == [False, True]
 

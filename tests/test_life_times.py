@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import gc
 import json
-import warnings
 import weakref
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -256,15 +255,14 @@ USES: dict[str, Callable[[], object]] = {
 }
 
 
-@pytest.mark.parametrize("name", USES)
-def test_an_environment_that_is_dropped_is_collected(name: str, env: Environment) -> None:
+@pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")  # asyncio's, of a loop that nobody closes
+def test_an_environment_that_is_dropped_is_collected(env: Environment) -> None:
     """Whatever it was used for, with everything that it owns; nothing of the process holds it."""
-    with lambdakit.use_environment(Environment(backend=env._backend)) as dropped:
-        with suppress(lambdakit.LambdakitError):
-            USES[name]()
-        gone = weakref.ref(dropped)
-    del dropped
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ResourceWarning)  # asyncio's, of a loop that nobody closes
-        gc.collect()
-    assert gone() is None
+    dropped = {}
+    for name, use in USES.items():
+        with lambdakit.use_environment(Environment(backend=env._backend)) as used, suppress(lambdakit.LambdakitError):
+            dropped[name] = weakref.ref(used)
+            use()
+    del used
+    gc.collect()
+    assert [name for name, environment in dropped.items() if environment() is not None] == []

@@ -31,6 +31,10 @@ def two(): return 2
 class Thing:
     """What a function returns."""
 
+    @staticmethod
+    def make() -> Thing:
+        return Thing()
+
 
 @pytest.fixture
 def env() -> Iterator[Environment]:  # type: ignore[override]
@@ -119,6 +123,28 @@ def test_what_is_decorated_elsewhere_is_nothing_to_tell_of(env: Environment, cap
         exec(MODULE, module)  # noqa: S102 - as an import does
         assert (module["one"](), module["two"]()) == (1, 2)
     assert caplog.records == []
+
+
+def test_what_is_decorated_again_and_again_is_told_of_once(env: Environment, caplog: pytest.LogCaptureFixture) -> None:
+    """Also a function of the module; of very many the first hundred."""
+    for number in range(4):
+        with invocation():
+            lambdakit.singleton(Thing.make)()
+        assert len(caplog.records) == (1 if number else 0)
+    assert "Thing.make is decorated within an invocation" in caplog.text
+    caplog.clear()
+    with invocation():
+        for number in range(200):
+            lambdakit.cached(named(f"<locals>.{number}"))
+    assert len(caplog.records) == 99
+
+
+def named(name: str) -> Callable[[], None]:
+    def fn() -> None:
+        """Nothing."""
+
+    fn.__qualname__ = name
+    return fn
 
 
 def test_a_function_that_calls_itself_is_freed(env: Environment) -> None:

@@ -1,4 +1,4 @@
-"""How users are told what is wrong: checks of arguments, which kind of function was given, warnings."""
+"""How users are told what is wrong: checks of arguments, kinds of functions, warnings, and what errors show."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ from contextvars import ContextVar
 from itertools import count
 
 from ._clock import Budget, Clock
-from ._diagnostics import function_name, log_exceptions, seconds, warn
+from ._diagnostics import log_exceptions, qualified_name, seconds, warn
 from ._settings import BACKENDS, Settings
 from .exceptions import ConfigurationError, LambdakitError
 
@@ -111,6 +111,7 @@ class HandlerOptions:
 
 _DEFAULTS = HandlerOptions()
 _IDLE_CHECK_NOW = (0.0, 0.0)
+_MAX_DECORATED = 100  # names
 _SET_BACK_S = 1.0  # of the wall clock against the other one; less is no more than two readings may differ
 _new = object.__new__
 
@@ -343,7 +344,7 @@ class Environment:
         self._clocks_apart_s = self._born[0] - self._born[1]
         self._budget = Budget(clock=self.clock, invocation=self._left_s)
         self._caches: list[tuple[str | None, Any]] = []  # each with the function whose results it keeps; None: values
-        self._decorated: set[str] = set()  # functions that a warning has told of
+        self._decorated: dict[str, bool] = {}  # functions, in invocations: whether a warning has told of it
         self._parts = Parts(self)
         self._made = self._parts.made
 
@@ -525,13 +526,22 @@ def part(kind: type[T]) -> T:
 
 
 def warn_of_decorating(decorator: str, fn: Any) -> None:
-    """Warn once of a function that is made, and decorated, in an invocation: nothing is kept of it for the next one."""
-    env, name = STACK[-1] if STACK else None, function_name(fn)
-    if env is not None and "<locals>" in name and name not in env._decorated and env._current() is not None:
-        env._decorated.add(name)
+    """Warn once of a function that is decorated anew in each invocation: nothing is kept of it for the next one.
+
+    One that is made in an invocation is told of at once; any other the second time: a module may be imported in one.
+    """
+    env = STACK[-1] if STACK else None
+    if env is None or env._current() is None or len(env._decorated) >= _MAX_DECORATED:
+        return
+    name = qualified_name(fn)
+    told = env._decorated.get(name)
+    if told is None and "<locals>" not in name:
+        env._decorated[name] = False
+    elif not told:
+        env._decorated[name] = True
         warn(
             "%s: %s is decorated within an invocation, and what is kept of it goes with it. "
-            "Decorate a function of the module, which lives on",
+            "Decorate it once, at the level of the module",
             decorator,
             name,
         )

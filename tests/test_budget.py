@@ -6,7 +6,7 @@ from contextvars import copy_context
 
 import pytest
 
-from lambdakit._clock import Budget
+from lambdakit._clock import Budget, in_time
 from lambdakit.exceptions import DeadlineExceededError
 from lambdakit.testing import ManualClock
 
@@ -171,3 +171,16 @@ def test_what_is_awaited_in_time_is_returned() -> None:
     with pytest.raises(TimeoutError, match="mine") as raised:
         asyncio.run(budget_of(10.0).bound(late()))
     assert type(raised.value) is TimeoutError
+
+
+def test_what_nothing_can_interrupt_is_left_alone() -> None:
+    """Where a block limits it: by another thread, whose outcome is the answer if it comes in time."""
+    clock, budget, end = ManualClock(), budget_of(None), threading.Event()
+    assert in_time(threading.get_ident, clock=clock) == threading.get_ident()
+    with budget.within(20.0):
+        assert in_time(threading.get_ident, clock=clock) != threading.get_ident()
+        with pytest.raises(LookupError):
+            in_time(lambda: {}["name"], clock=clock)
+    with budget.within(0.01), pytest.raises(DeadlineExceededError, match="resolved"):
+        in_time(lambda: end.wait(20), clock=clock)
+    end.set()

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from lambdakit._cache import ABSENT, FRESH, STALE, Cache, Entries, Entry
+from lambdakit._cache import ABSENT, FRESH, STALE, Cache, Entries, Entry, Result
 from lambdakit._clock import Budget
 from lambdakit.exceptions import (
     AccessDeniedError,
@@ -227,30 +227,29 @@ def test_what_is_derived_is_made_once_per_entry(cache: Cache) -> None:
 
     entry = cache.fetch("k", lambda: Entry("v", "1"), ttl_s=60.0, stale_ttl_s=0.0)
     for _ in range(3):
-        assert cache.derive(entry, "d", work) is None
+        assert cache.derive("k", entry, ("d",), work) is None
     assert len(made) == 1
     again = cache.fetch("k", lambda: Entry("v", "2"), ttl_s=60.0, stale_ttl_s=0.0, forced=True)
-    cache.derive(again, "d", work)
+    cache.derive("k", again, ("d",), work)
     assert len(made) == 2
 
 
 def test_a_derivation_made_meanwhile_is_used(cache: Cache) -> None:
     """A thread that comes to the call when it is over takes what it brought."""
-    entry = cache.fetch("k", lambda: Entry("v", "1"), ttl_s=60.0, stale_ttl_s=0.0)
 
-    class Late(dict[Any, Any]):
-        """Says once that a key is missing which it has."""
+    class Late(Entry):
+        """Says once that there is no result, which has just come."""
 
-        asked = False
+        __slots__ = ("asked",)
+        asked: bool
 
-        def __getitem__(self, key: Any) -> Any:
-            if not self.asked:
-                self.asked = True
-                raise KeyError(key)
-            return super().__getitem__(key)
+        def result(self, names: tuple[Any, ...]) -> Any:
+            late, self.asked = hasattr(self, "asked"), True
+            return super().result(names) if late else None
 
-    entry.derived = Late(d="made")
-    assert cache.derive(entry, "d", lambda: "again") == "made"
+    late = cache.fetch("late", lambda: Late("v", "1"), ttl_s=60.0, stale_ttl_s=0.0)
+    late.results = {"d": Result("made", 0)}
+    assert cache.derive("late", late, ("d",), lambda: "again") == "made"
 
 
 def test_reprs_hide_values(cache: Cache) -> None:
@@ -781,13 +780,16 @@ def test_the_same_thing_is_derived_of_two_entries_at_once(cache: Cache) -> None:
     """Neither waits for the other, nor gets what is the other's."""
     one, other = fetched(cache, "one"), fetched(cache, "other")
     assert (
-        cache.derive(one, "d", lambda: f"of one, {cache.derive(other, 'd', lambda: 'of other')}") == "of one, of other"
+        cache.derive("one", one, ("d",), lambda: f"of one, {cache.derive('other', other, ('d',), lambda: 'of other')}")
+        == "of one, of other"
     )
-    assert (one.derived_value("d"), other.derived_value("d"), one.derived_value("e")) == (
-        ("of one, of other",),
-        ("of other",),
-        None,
-    )
+    assert [result(one, "d"), result(other, "d"), result(one, "e")] == ["of one, of other", "of other", None]
+
+
+def result(entry: Entry, name: str) -> Any:
+    """What is kept of it by this name."""
+    made = entry.result((name,))
+    return None if made is None else made.value
 
 
 def fetched(cache: Cache, key: Any) -> Entry:

@@ -1,13 +1,14 @@
 """What the cache keeps, and what has to go for it."""
 
 import sys
-import threading
+from collections import OrderedDict
 from typing import Any
+from weakref import ref
 
 import pytest
 
 from lambdakit import Settings
-from lambdakit._cache import Entries, Entry, Failure
+from lambdakit._cache import Entries, Entry, Failure, Result, size_of
 from lambdakit.exceptions import FetchError, ThrottledError
 
 NOW = (1000.0, 10.0)
@@ -90,41 +91,100 @@ def test_the_size_is_that_of_text_and_bytes() -> None:
 
 
 @pytest.mark.parametrize(("made", "first"), [(99, 0), (100, 0), (101, 1), (250, 150)])
-def test_of_what_is_derived_the_last_hundred_are_kept(made: int, first: int) -> None:
-    """A lambda that is written in a handler is another transform at each call."""
+def test_of_results_the_last_hundred_are_kept(made: int, first: int) -> None:
+    """By name; what goes says how many bytes it took, when the last of its names goes."""
     entry = Entry("v")
+    freed = 0
     for number in range(made):
-        entry.keep_derived(number, f"made {number}")
-    assert entry.derived == {number: f"made {number}" for number in range(first, made)}
+        freed += entry.make_room()
+        entry.keep_result((number,), sized(number))
+    assert [result.value for result in entry.results.values()] == [*range(first, made)]
+    assert freed == sum(range(first))
 
 
-def test_deriving_in_many_threads_at_once() -> None:
-    """None of them stumbles over another, and the bound holds when all are done."""
-    entry = Entry("v")
-    errors: list[Exception] = []
-    ready = threading.Barrier(8)
+def sized(size: int) -> Result:
+    """A result of so many bytes."""
+    made = Result(size, 0)
+    made.size = size
+    return made
 
-    def derive(thread: int) -> None:
-        ready.wait(10)
-        try:
-            for number in range(2000):
-                entry.keep_derived((thread, number), None)
-        except Exception as error:  # noqa: BLE001 - whatever it is, it is one too many
-            errors.append(error)
 
-    interval_s = sys.getswitchinterval()
-    sys.setswitchinterval(1e-6)
-    try:
-        threads = [threading.Thread(target=derive, args=(thread,)) for thread in range(8)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join(30)
-    finally:
-        sys.setswitchinterval(interval_s)
-    entry.keep_derived("last", None)
-    assert not errors
-    assert len(entry.derived) <= 100
+def test_a_result_goes_with_the_last_of_its_names() -> None:
+    """A name that ends with a weak reference goes with what that refers to."""
+
+    class Reader:
+        """Somebody."""
+
+    entry, one, other = Entry("v"), Reader(), Reader()
+    entry.keep_result((("field", ref(one)), "shared"), sized(5))
+    entry.keep_result((("field", ref(other)),), sized(7))
+    assert entry.make_room() == 0
+    del one, other
+    assert entry.make_room() == 7
+    assert [*entry.results] == ["shared"]
+
+
+def test_what_grows_pushes_out_others() -> None:
+    """The one whose last use is longest ago first, never itself, and nothing where there is no room for it alone."""
+    entries = Entries(max_entries=9, max_bytes=100)
+    for number, key in enumerate("abc"):
+        put(entries, key, at=number, size=20)
+    a = entries["a"]
+    assert entries.grow("a", a, 40) == []
+    assert (entries.size(), a.size) == (100, 60)
+    assert [key for key, _ in entries.grow("a", a, 10) or ()] == ["b"]
+    assert (entries.size(), [*entries]) == (90, ["a", "c"])
+    assert entries.grow("a", a, 31) is None
+    assert (entries.size(), a.size) == (90, 70)
+    assert entries.grow("a", a, -70) == []
+    assert put(entries, "d", at=9, size=90) == ["a", "c"]  # passed over then, it is the oldest now
+    assert entries.size() == 90
+
+
+def test_who_leaves_the_store_leaves_its_results_behind() -> None:
+    """An entry may live on in a list, where nobody would count them."""
+    entries = Entries(max_entries=9, max_bytes=100)
+    put(entries, "a", at=1, size=20)
+    entry = entries["a"]
+    entry.keep_result(("d",), sized(5))
+    entry.fields = {"f": 1}
+    entries.pop("a")
+    assert (entry.fields, entry.results) == ({}, {})
+
+
+SHARED = "s" * 100
+SIZES: list[tuple[Any, int]] = [
+    (None, object.__sizeof__(None)),
+    ("é" * 10, sys.getsizeof("é" * 10)),
+    ([1, 2], [].__sizeof__() + 16 + 2 * (1).__sizeof__()),
+    ([SHARED, SHARED], [None, None].__sizeof__() + SHARED.__sizeof__()),
+    ({"a": b"b"}, {"a": 1}.__sizeof__() + "a".__sizeof__() + b"b".__sizeof__()),
+    ({1.5}, {1.5}.__sizeof__() + (1.5).__sizeof__()),
+    (OrderedDict(a="b"), dict.__sizeof__({"a": 1}) + "a".__sizeof__() + "b".__sizeof__()),
+]
+
+
+@pytest.mark.parametrize(("value", "expected"), SIZES)
+def test_the_size_of_what_was_made(value: Any, expected: int) -> None:
+    """That of all there is in it, once; a few bytes more or less as Python lays it out."""
+    assert size_of(value, 10_000) == pytest.approx(expected, abs=100)
+
+
+def test_the_size_of_what_nobody_can_measure() -> None:
+    """Nothing of it is called; it counts as what it was made of, alone and among others."""
+
+    class Theirs:
+        """Breaks whoever looks at it."""
+
+        def __sizeof__(self) -> int:
+            raise AssertionError
+
+        def __getattribute__(self, name: str) -> Any:
+            raise AssertionError
+
+    circle: list[Any] = [Theirs()]
+    circle.append(circle)
+    assert (size_of(Theirs(), 10_000), size_of(circle, 10_000), size_of(circle) < 500) == (10_000, 10_000, True)
 
 
 def test_the_one_whose_last_use_is_longest_ago_goes_first() -> None:

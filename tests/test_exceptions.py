@@ -65,10 +65,10 @@ def missing(name: str) -> exceptions.FetchError:
 
 
 def test_an_error_of_several_survives_pickling() -> None:
-    """With the errors and the values."""
+    """With the errors, and without the values: they are secrets, and who reads a pickle is not known."""
     error = exceptions.BatchError({"a": missing("a")}, {"b": "2"})
     copy = pickle.loads(pickle.dumps(error))  # noqa: S301 - as above
-    assert (type(copy), str(copy), copy.values) == (exceptions.BatchError, str(error), {"b": "2"})
+    assert (type(copy), str(copy), copy.values) == (exceptions.BatchError, str(error), {})
     assert vars(copy.errors["a"]) == vars(error.errors["a"])
 
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from benchmarks.framework import results
 from benchmarks.report import markdown, write_figures
 
-from . import connections, exchanges, failures, interception
+from . import connections, deadlines, exchanges, failures, frames, interception
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -32,6 +32,8 @@ BLOCKS: dict[str, Callable[[Content], str | None]] = {
     "connections": lambda _: connections.table(),
     "interception": lambda _: interception.table(),
     "exchanges": lambda _: exchanges.table(),
+    "deadlines": lambda _: deadlines.table(),
+    "frames": lambda _: frames.table(),
     "benchmarks": markdown.claims,
     "benchmarks figures": markdown.figures,
     **{f"benchmarks {name}": lambda content, name=name: markdown.table(content, name) for name in markdown.tables()},

@@ -6,6 +6,7 @@ import sys
 import threading
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
+from weakref import ref
 
 from ._clock import age_s, least_age_s
 from ._diagnostics import warn
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
         def get(self, key: Any, /) -> Entry | None: ...
         def put(self, key: Any, entry: Entry) -> list[tuple[Any, Entry]]: ...
         def pop(self, key: Any) -> Entry | None: ...
+        def grow(self, key: Any, entry: Entry, size: int) -> list[tuple[Any, Entry]] | None: ...
         def keys(self) -> Iterable[Any]: ...
         def size(self) -> int: ...
         def hits(self) -> int: ...
@@ -44,8 +46,11 @@ FRESH, STALE, ABSENT = "fresh", "stale", "absent"
 
 _JITTER = 0.1  # the most by which a ttl is shortened, so that environments born together do not refresh together
 _FIRST_BACKOFF_S, _MAX_BACKOFF_S, _BACKOFF_JITTER = 1.0, 30.0, 0.25
-_MAX_DERIVED = 100  # a transform that is a new lambda at each call is another thing each time
+_MAX_DERIVED = 100  # fields of a value, and results of functions of it
 _MAX_COUNTED = 2_000  # keys that are counted one by one: twice the entries that are kept
+_NOTHING: dict[Any, Any] = {}  # of each entry until there is something
+_CONTAINERS: tuple[type[Any], ...] = (dict, list, tuple, set, frozenset)
+_KINDS: tuple[type[Any], ...] = (*_CONTAINERS, str, bytes, bytearray, int, float)
 _LATEST = float("inf"), 0  # in the order of `_last_use`: nothing comes behind it
 
 # Whether a fetch surrounds this code: in tasks and in threads that are started with a copy of the context too.
@@ -76,6 +81,7 @@ class Cache:
         "_get",
         "_lock",
         "_store",
+        "_told_of_size",
         "_ttl_s",
     )
 
@@ -98,6 +104,7 @@ class Cache:
         self._store = store
         self._get = store.get
         self._counters = CountersByKey()
+        self._told_of_size = False
 
     def fresh(self, key: Any, ttl_s: float | None) -> Entry | None:
         """The entry of `key`, counted as a hit, if it is fresh for a reader with this ttl; None: the value's own."""
@@ -311,19 +318,67 @@ class Cache:
             warn(message, self._describe(key), failure.reason, least_age_s(entry.stored, now))
         return entry
 
-    def derive(self, entry: Entry, key: Hashable, work: Callable[[], Any]) -> Any:
-        """What `work` makes of `entry`, made once for the entry's life and the same object for every reader."""
-        try:
-            return entry.derived[key]
-        except KeyError:
-            box: tuple[Any] = self._derivations.run(
-                (entry, key),
-                lambda: (work(),),  # boxed, because None is an answer too
-                lookup=lambda _: entry.derived_value(key),
-                store=lambda _, box: entry.keep_derived(key, box[0]),
+    def derive(
+        self,
+        key: Any,
+        entry: Entry,
+        names: tuple[Hashable, ...],
+        work: Callable[[], Any],
+        *,
+        within: tuple[Any, Entry] | None = None,
+    ) -> Any:
+        """What `work` makes of `entry`, made once for the entry's life and the same object for every reader.
+
+        It counts among the bytes of the store, as `size_of` tells them. What has no room there is made each time.
+
+        Args:
+            key: of the entry.
+            entry: may be stored or not; nothing is kept of one that is not.
+            names: what identifies the result, each by itself. A weak reference at the end of a name is to whom the
+                result is for: it goes when that is gone.
+            work: called without a lock, by one thread of those that ask for the last of the names.
+            within: key and entry of a list that the entry is part of.
+        """
+        made = entry.result(names)
+        if made is None:
+            made = self._derivations.run(
+                (entry, names[-1]),
+                lambda: Result(work(), entry.size_of_value),
+                lookup=lambda _: entry.result(names),
+                store=lambda _, made: self._keep_result(key, entry, names, made, within),
                 remaining=self._budget,
             )
-            return box[0]
+        return made.value
+
+    def keep_field(
+        self, key: Any, entry: Entry, field: str, value: Any, *, within: tuple[Any, Entry] | None = None
+    ) -> None:
+        """Keep a part of a value, which counts as what `derive` makes."""
+        with self._lock:
+            if len(entry.fields) < _MAX_DERIVED and self._count(key, entry, sys.getsizeof(value), within):
+                entry.fields = {**entry.fields, field: value}
+
+    def _keep_result(
+        self, key: Any, entry: Entry, names: tuple[Hashable, ...], made: Result, within: tuple[Any, Entry] | None
+    ) -> None:
+        self._count(key, entry, -entry.make_room(), within)
+        if self._count(key, entry, made.size, within):
+            entry.keep_result(names, made)
+
+    def _count(self, key: Any, entry: Entry, size: int, within: tuple[Any, Entry] | None) -> bool:
+        """Whether there is room for so many bytes more of an entry, which are counted then, as of the lock's holder."""
+        owners = ((key, entry),) if within is None else ((key, entry), within)
+        owner = next((owner for owner in owners if self._store.get(owner[0]) is owner[1]), None)
+        if owner is None:
+            return False
+        evicted = self._store.grow(*owner, size)
+        for gone, old in evicted or ():
+            self._counters.on_evict(gone, old)
+        if evicted is None and not self._told_of_size:
+            self._told_of_size = True
+            message = "what is made of %s has no room in LAMBDAKIT_MAX_BYTES: it is made at each call"
+            warn(message, self._describe(owner[0]))
+        return evicted is not None
 
     def add(self, key: Any, entry: Entry, *, along: tuple[Any, Entry]) -> None:
         """Store an entry that came along with that of another key, if that one is stored and nothing newer is there."""
@@ -397,13 +452,15 @@ class Entry:
     """
 
     __slots__ = (
-        "derived",
         "failure",
         "fetch_state",
+        "fields",
         "hits",
         "lifetime_s",
         "number",
+        "results",
         "size",
+        "size_of_value",
         "stored",
         "ttl_factor",
         "used_s",
@@ -426,8 +483,9 @@ class Entry:
         self.fetch_state = fetch_state
         self.ttl_factor = 1.0  # how much of any reader's ttl counts
         # What text and bytes take; other objects may take long to tell, and hold more than they tell.
-        self.size = sys.getsizeof(value) if isinstance(value, (str, bytes)) else 0
-        self.derived: dict[Hashable, Any] = {}
+        self.size = self.size_of_value = sys.getsizeof(value) if isinstance(value, (str, bytes)) else 0
+        self.fields: Mapping[str, Any] = _NOTHING  # parts of it that cannot be changed
+        self.results: Mapping[Hashable, Result] = _NOTHING  # what functions have made of it
         self.failure: Failure | None = None
         self.hits = 0
 
@@ -442,22 +500,72 @@ class Entry:
         """Whether it is too early to try again what has failed."""
         return self.failure is not None and self.failure.in_backoff(now)
 
-    def derived_value(self, key: Hashable) -> tuple[Any] | None:
-        """What a reader made of the value, in a tuple, because None is an answer too; None where nothing is kept."""
-        try:
-            return (self.derived[key],)
-        except KeyError:
-            return None
+    def result(self, names: tuple[Hashable, ...]) -> Result | None:
+        """What has been made of the value, by the first of these names that is known."""
+        return next((made for name in names if (made := self.results.get(name)) is not None), None)
 
-    def keep_derived(self, key: Hashable, value: Any) -> None:
-        """Keep what a reader made of the value; of many different things, the last few."""
-        while len(self.derived) >= _MAX_DERIVED:
-            self.derived.pop([*self.derived][0], None)  # noqa: RUF015 - an iterator minds what other threads do meanwhile
-        self.derived[key] = value
+    def keep_result(self, names: tuple[Hashable, ...], made: Result) -> None:
+        """Keep what was made of the value, whose bytes are counted already."""
+        made.names = len(names)
+        self.results = {**self.results, **dict.fromkeys(names, made)}
+
+    def make_room(self) -> int:
+        """Give up what was made for who is gone, and of too many the first; the bytes that this frees."""
+        freed, kept = 0, {**self.results}
+        for name, made in self.results.items():
+            whose = name[-1] if isinstance(name, tuple) and name else None
+            if len(kept) >= _MAX_DERIVED or (isinstance(whose, ref) and whose() is None):
+                del kept[name]
+                made.names -= 1
+                freed += 0 if made.names else made.size
+        self.results = kept
+        return freed
 
     def __repr__(self) -> str:
         """The version; the value may be a secret."""
         return f"<Entry version={self.version}>"
+
+
+class Result:
+    """What a function has made of a value.
+
+    Args:
+        value: what it returned.
+        least: bytes that are counted at least, if there is anything in it that nobody can measure.
+
+    Attributes:
+        size: bytes that are counted for it.
+        names: under how many it is kept.
+    """
+
+    __slots__ = ("names", "size", "value")
+
+    def __init__(self, value: Any, least: int) -> None:
+        self.value = value
+        self.size = size_of(value, least)
+        self.names = 0
+
+
+def size_of(value: Any, least: int = 0) -> int:
+    """Bytes of a value as Python holds it: text, bytes, numbers, and containers of these.
+
+    Objects of other classes count for themselves only, since what they refer to may be half of the process; where there
+    is one, `least` is counted at least.
+    """
+    size, seen, todo, others = 0, set[int](), [value], False
+    while todo:
+        one = todo.pop()
+        if id(one) in seen:
+            continue
+        seen.add(id(one))
+        # Of users' classes nothing is called.
+        kind: Any = next((kind for kind in _KINDS if issubclass(type(one), kind)), object)
+        size += kind.__sizeof__(one)
+        if issubclass(kind, _CONTAINERS):
+            todo += kind.__iter__(one)
+            todo += dict.values(one) if kind is dict else ()
+        others = others or (kind is object and type(one).__module__ != "builtins")
+    return max(size, least) if others else size
 
 
 def entry_of(outcome: Entry | Exception) -> Entry:
@@ -582,11 +690,31 @@ class Entries(dict["Any", Entry]):
         entry = super().pop(key, None)
         if entry is not None:
             self._bytes -= entry.size
+            entry.fields = entry.results = _NOTHING  # it may live on in a list, where nobody counts them
             self.by_short_key.pop(self._short_key(key), None)  # type: ignore[arg-type] # None is not in it
         return entry
 
+    def grow(self, key: Any, entry: Entry, size: int) -> list[tuple[Any, Entry]] | None:
+        """Count bytes more, or fewer, of an entry that is kept: what was evicted for it; None: there is no room."""
+        if entry.size + size > self._max_bytes:
+            return None
+        evicted: list[tuple[Any, Entry]] = []
+        passed_over = False
+        while self._bytes + size > self._max_bytes:
+            oldest = self._least_recently_used()
+            if oldest == key:
+                passed_over = True
+                continue
+            evicted.append((oldest, self[oldest]))
+            self.pop(oldest)
+        entry.size += size
+        self._bytes += size
+        if passed_over:
+            self._insert(_last_use(key, entry))
+        return evicted
+
     def size(self) -> int:
-        """Bytes of all values."""
+        """Bytes of all values, and of what was made of them."""
         return self._bytes
 
     def hits(self) -> int:

@@ -3,11 +3,24 @@
 from __future__ import annotations
 
 import threading
+from contextlib import suppress
+from functools import partial
+from itertools import count
+from weakref import ref
 
 from ._cache import Cache, Counters, CountersByKey, Entry
 from ._clock import age_s
-from ._diagnostics import MISSING, checked_function, close_coroutine, find_in_type, qualified_name, seconds, wrap
-from ._environment import part
+from ._diagnostics import (
+    MISSING,
+    checked_function,
+    close_coroutine,
+    find_in_type,
+    hide_locals,
+    qualified_name,
+    seconds,
+    wrap,
+)
+from ._environment import part, warn_of_decorating
 from .exceptions import ConfigurationError
 
 TYPE_CHECKING = False
@@ -51,6 +64,7 @@ if TYPE_CHECKING:
 
 
 _ONE_READER = ("__next__", "__anext__", "__await__")  # of generators, coroutines, `map` and their like
+_numbers = count()
 _NAMED = object()  # between positional arguments and keywords: equal to nothing that a caller can give
 
 if TYPE_CHECKING:
@@ -110,10 +124,14 @@ def cached(
             the function returned something that only one reader can use, such as an iterator, or asks for itself.
         DeadlineExceededError: at a call, less than 0.25 s is left of the invocation, and there is no stale result.
 
+    Decorate functions of a module or a class. One that is made in each invocation has no results to begin with, which
+    is told by a warning; they are gone with the function.
+
     Thread-safe. Results belong to the environment. Since 0.1.
     """
 
     def decorate(fn: Any) -> Any:
+        warn_of_decorating("cached", fn)
         return _wrap(Cached(fn, ttl=ttl, stale_ttl=stale_ttl, max_size=max_size, key=key))
 
     if fn is MISSING:
@@ -138,7 +156,7 @@ class Cached:
         key: gets the arguments and returns what identifies them; None: the arguments themselves.
     """
 
-    __slots__ = ("_key", "_stale_ttl", "_ttl", "fn", "is_async", "max_size", "name")
+    __slots__ = ("__weakref__", "_key", "_stale_ttl", "_ttl", "fn", "is_async", "max_size", "name", "number")
 
     def __init__(self, fn: Any, *, ttl: Any, stale_ttl: Any, max_size: Any, key: Any) -> None:
         self.is_async = checked_function("cached", fn)
@@ -151,19 +169,20 @@ class Cached:
         if not (key is None or callable(key)):
             raise ConfigurationError(f"key={key!r}: give a function of the arguments, or None for the arguments")
         self.fn: Any = fn
+        self.number = next(_numbers)
         self.max_size = max_size
         self.name = qualified_name(fn)
         self._ttl = ttl
         self._stale_ttl = stale_ttl
         self._key = key
 
-    def new_cache(self, *, clock: Clock, budget: Budget, settings: Settings) -> Cache:
+    def new_cache(self, *, clock: Clock, budget: Budget, settings: Settings) -> Results:
         """An empty cache for its results."""
         return Results(
             clock=clock,
             budget=budget,
             recent=Recent(self.max_size or settings.max_entries),
-            describe=lambda _: f"cached {self.name}",  # arguments may be secrets
+            describe=partial(_describe, self.name),
         )
 
     def key(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -211,6 +230,10 @@ class Cached:
         return Entry(result, lifetime_s=lifetime_s)
 
 
+def _describe(name: str, _: Any) -> str:
+    return f"cached {name}"  # arguments may be secrets
+
+
 class _Together(CountersByKey):
     def __missing__(self, key: object) -> Counters:
         return self.rest
@@ -239,6 +262,14 @@ class Results(Cache):
         self._recent.hit_count += 1
         entry.used_s = now[1]
         return entry
+
+    def take_over(self, other: Results) -> None:
+        """Count what another one has counted, whose function is gone."""
+        self._counters.rest.add(other._counters.rest)
+        self._counters.fetches += other._counters.fetches
+        self._counters.stale += other._counters.stale
+        self._counters.upstream_s += other._counters.upstream_s
+        self._recent.hit_count += other._recent.hit_count
 
     def counts(self) -> tuple[dict[Any, Counters], Counters]:
         """Nothing for each key, everything together."""
@@ -290,6 +321,10 @@ class Recent:
             entry: Entry | None = self._entries.pop(key, None)
             return entry
 
+    def grow(self, key: Any, entry: Entry, size: int) -> list[tuple[Any, Entry]]:  # noqa: ARG002 - of each store
+        """Nothing is made of results, and their bytes are not known."""
+        return []
+
     def keys(self) -> list[Any]:
         """All keys."""
         with self._lock:
@@ -311,13 +346,15 @@ class Recent:
 class Caches:
     """The caches of an environment's functions. Thread-safe."""
 
-    __slots__ = ("_caches", "_env", "_lock", "settings")
+    __slots__ = ("__weakref__", "_caches", "_env", "_functions", "_gone", "_lock", "settings")
 
     def __init__(self, env: Environment) -> None:
         self._env = env
         self.settings = env.settings
         self._lock = threading.Lock()
-        self._caches: dict[Cached, Cache] = {}
+        self._caches: dict[int, Results] = {}  # by the function's number: a cache lives as long as its function
+        self._functions: dict[int, tuple[ref[Cached], Any, Results]] = {}
+        self._gone: Results | None = None
 
     @classmethod
     def of(cls, env: Environment) -> Caches:
@@ -326,20 +363,41 @@ class Caches:
 
     def cache(self, cached: Cached) -> Cache:
         """The cache of one function's results."""
-        cache = self._caches.get(cached)
+        cache = self._caches.get(cached.number)
         if cache is None:  # of threads that come here at once the first one's is everybody's
             env = self._env
             new = cached.new_cache(clock=env.clock, budget=env._budget, settings=self.settings)
             with self._lock:
-                cache = self._caches.setdefault(cached, new)
+                cache = self._caches.setdefault(cached.number, new)
                 if cache is new:
-                    env._caches.append((cached.name, cache))
+                    env._caches.append(named := (cached.name, new))
+                    gone = partial(_forget, ref(self), cached.number)
+                    self._functions[cached.number] = ref(cached, gone), named, new
         return cache
+
+    def forget(self, number: int) -> None:
+        """A function is gone, and with it its results; what they counted stays.
+
+        No lock is taken, since this may happen within any line of code.
+        """
+        _, named, cache = self._functions.pop(number)
+        self._caches.pop(number, None)
+        with suppress(ValueError):
+            self._env._caches.remove(named)
+        if self._gone is None:
+            self._gone = Results(clock=self._env.clock, budget=self._env._budget, recent=Recent(1), describe=str)
+            self._env._caches.append(("functions that are gone", self._gone))
+        self._gone.take_over(cache)
 
     def close(self) -> None:
         """Forget every result."""
         for cache in [*self._caches.values()]:
             cache.clear()
+
+
+def _forget(caches: ref[Caches], number: int, _: ref[Cached]) -> None:
+    if (known := caches()) is not None:
+        known.forget(number)
 
 
 def _wrap(cached: Cached) -> Any:
@@ -350,21 +408,31 @@ def _wrap(cached: Cached) -> Any:
 
     def wrapper(*args: Any, **kwargs: Any) -> Any:
         caches = part(Caches)
-        cache, key = caches.cache(cached), cached.key(args, kwargs)
         ttl_s, stale_ttl_s = cached.ttls_s(caches.settings)
-        return cache.read(key, call, args, kwargs, ttl_s=ttl_s, stale_ttl_s=stale_ttl_s).value
+        try:
+            cache, key = caches.cache(cached), cached.key(args, kwargs)
+            return cache.read(key, call, args, kwargs, ttl_s=ttl_s, stale_ttl_s=stale_ttl_s).value
+        except BaseException as error:
+            args, kwargs, key = (), {}, None  # they may be secrets, and this frame is shown with the error
+            hide_locals(error, libraries=False)
+            raise
 
     async def async_wrapper(*args: Any, **kwargs: Any) -> Any:
         caches = part(Caches)
-        cache, key = caches.cache(cached), cached.key(args, kwargs)
         ttl_s, stale_ttl_s = cached.ttls_s(caches.settings)
-        entry = cache.fresh(key, ttl_s)
-        if entry is None:
+        try:
+            cache, key = caches.cache(cached), cached.key(args, kwargs)
+            entry = cache.fresh(key, ttl_s)
+            if entry is None:
 
-            async def work() -> Entry:
-                return cached.entry(await cached.fn(*args, **kwargs))
+                async def work() -> Entry:
+                    return cached.entry(await cached.fn(*args, **kwargs))
 
-            entry = await cache.fetch_async(key, work, ttl_s=ttl_s, stale_ttl_s=stale_ttl_s)
+                entry = await cache.fetch_async(key, work, ttl_s=ttl_s, stale_ttl_s=stale_ttl_s)
+        except BaseException as error:
+            args, kwargs, key = (), {}, None  # as above
+            hide_locals(error, libraries=False)
+            raise
         return entry.value
 
     def invalidate(*args: Any, **kwargs: Any) -> None:

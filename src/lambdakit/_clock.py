@@ -17,7 +17,9 @@ from .exceptions import DeadlineExceededError
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
-    from typing import Any, TypeAlias
+    from typing import Any, TypeAlias, TypeVar
+
+    T = TypeVar("T")
 
 Instant: TypeAlias = "tuple[float, float]"
 """A reading of both clocks: seconds since the epoch, monotonic seconds."""
@@ -61,6 +63,39 @@ def age_s(since: Instant, now: Instant) -> float:
 def least_age_s(since: Instant, now: Instant) -> float:
     """`age_s`, but what monotonic time tells if the wall clock ran backwards: at least so old, perhaps older."""
     return max(now[0] - since[0], now[1] - since[1])
+
+
+def in_time(work: Callable[[], T], *, clock: Clock) -> T:
+    """What `work` returns, for work that nothing can interrupt: resolving the name of a host.
+
+    Within `Budget.within`, which means that there is something to do instead, a thread does it, and is left alone if it
+    takes longer: it ends by itself, when the resolver gives up. Elsewhere it is done here.
+
+    Raises:
+        DeadlineExceededError: it takes longer.
+    """
+    until = _UNTIL.get()
+    if until is None:
+        return work()
+    import threading  # loaded with whatever has a connection to make
+
+    results: list[T] = []
+    failures: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            results.append(work())
+        except BaseException as error:  # noqa: BLE001 - raised below
+            failures.append(error)
+
+    thread = threading.Thread(target=run, name="lambdakit", daemon=True)
+    thread.start()
+    thread.join(max(0.0, until - clock.now()[1]))
+    if failures:
+        raise failures[0]
+    if not results:
+        raise DeadlineExceededError("the name of a host could not be resolved while there was time for it")
+    return results[0]
 
 
 class Budget:

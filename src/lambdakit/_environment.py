@@ -10,7 +10,7 @@ from contextvars import ContextVar
 from itertools import count
 
 from ._clock import Budget, Clock
-from ._diagnostics import attribute, log_exceptions, seconds, warn
+from ._diagnostics import attribute, log_exceptions, qualified_name, seconds, warn
 from ._settings import BACKENDS, Settings
 from .exceptions import ConfigurationError, LambdakitError
 
@@ -112,6 +112,7 @@ class HandlerOptions:
 
 _DEFAULTS = HandlerOptions()
 _IDLE_CHECK_NOW = (0.0, 0.0)
+_MAX_DECORATED = 100  # names
 _SET_BACK_S = 1.0  # of the wall clock against the other one; less is no more than two readings may differ
 # Whose contexts count to the deadline of the invocation: past it, no time is left. Others' count from a default.
 _COUNT_TO_DEADLINE = frozenset(("awslambdaric.lambda_context", "lambdakit.testing"))
@@ -332,6 +333,7 @@ class Environment:
         "_budget",
         "_caches",
         "_clocks_apart_s",
+        "_decorated",
         "_idle_due",
         "_init_ended",
         "_made",
@@ -378,6 +380,7 @@ class Environment:
         self._clocks_apart_s = self._born[0] - self._born[1]
         self._budget = Budget(clock=self.clock, invocation=self._left_s)
         self._caches: list[tuple[str | None, Any]] = []  # each with the function whose results it keeps; None: values
+        self._decorated: dict[str, bool] = {}  # functions, in invocations: whether a warning has told of it
         self._parts = Parts(self)
         self._made = self._parts.made
 
@@ -560,6 +563,28 @@ def part(kind: type[T]) -> T:
     except (IndexError, KeyError):
         return environment()._parts[kind]
     return found
+
+
+def warn_of_decorating(decorator: str, fn: Any) -> None:
+    """Warn once of a function that is decorated anew in each invocation: nothing is kept of it for the next one.
+
+    One that is made in an invocation is told of at once; any other the second time: a module may be imported in one.
+    """
+    env = STACK[-1] if STACK else None
+    if env is None or env._current() is None or len(env._decorated) >= _MAX_DECORATED:
+        return
+    name = qualified_name(fn)
+    told = env._decorated.get(name)
+    if told is None and "<locals>" not in name:
+        env._decorated[name] = False
+    elif not told:
+        env._decorated[name] = True
+        warn(
+            "%s: %s is decorated within an invocation, and what is kept of it goes with it. "
+            "Decorate it once, at the level of the module",
+            decorator,
+            name,
+        )
 
 
 def _first() -> Environment:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 import threading
 
 from ._aws import base64
+from ._aws.signing import load_hashes
 from ._cache import Cache, Entries, Entry
-from ._diagnostics import close_coroutine, text
+from ._diagnostics import close_coroutine, hide_locals, text
 from ._environment import part
 from ._values import PATH, Declared, Values
 from ._values.rotation import Rotations, attempts
@@ -49,6 +51,7 @@ _JWT_BEARER = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 _OWN_FIELDS = frozenset(
     ("grant_type", "client_id", "client_secret", "client_assertion", "client_assertion_type", "scope", "audience")
 )
+_SALT = os.urandom(16)  # a short secret could be guessed by its digest
 
 
 def oauth_token(
@@ -93,17 +96,22 @@ def oauth_token(
     Threads that ask at once share one fetch, which is retried and bounded by the remaining time; if it fails, a token
     that has not expired is used on. Thread-safe. Since 0.1.
     """
-    request = TokenRequest(
-        token_url,
-        client_id=client_id,
-        client_secret=client_secret,
-        auth_method=auth_method,
-        client_assertion=client_assertion,
-        scope=scope,
-        audience=audience,
-        resource=resource,
-        extra=extra,
-    )
+    try:
+        request = TokenRequest(
+            token_url,
+            client_id=client_id,
+            client_secret=client_secret,
+            auth_method=auth_method,
+            client_assertion=client_assertion,
+            scope=scope,
+            audience=audience,
+            resource=resource,
+            extra=extra,
+        )
+    except BaseException as error:
+        client_secret = ""  # this frame is shown with the error
+        hide_locals(error)
+        raise
     return Token(request)
 
 
@@ -158,9 +166,11 @@ class TokenRequest:
         self.assertion: Callable[[], Any] | None = client_assertion
         self.in_form = auth_method == _POST
         self.fields = _fields(scope, audience, resource, extra)
-        declared = client_secret
+        declared: Any = None
         if isinstance(client_secret, Declared):
             declared = (client_secret.kind, client_secret.name, tuple(sorted(client_secret.options.items(), key=str)))
+        elif client_secret is not None:  # keys are kept, compared, and shown
+            declared = load_hashes()[1](_SALT, client_secret.encode("utf-8", "surrogatepass"), "sha256")
         self.key = (url, client_id, self.fields, self.in_form, client_assertion, declared)
 
     @property
@@ -206,7 +216,11 @@ class Token:
             ThrottledError, ServiceError, NetworkError, FetchError: no token could be had.
             DeadlineExceededError: the invocation has too little time left.
         """
-        value = part(Tokens).get(self._request)
+        try:
+            value = part(Tokens).get(self._request)
+        except BaseException as error:
+            hide_locals(error)
+            raise
         self._given.value = value
         return value
 

@@ -16,12 +16,13 @@ from ._diagnostics import (
     close_coroutine,
     find_in_type,
     function_name,
+    hide_locals,
     is_awaitable,
     seconds,
     warn,
     wrap,
 )
-from ._environment import part
+from ._environment import part, warn_of_decorating
 from ._event_loop import life_of_running, run_if_standing
 from ._single_flight import SingleFlight
 from ._values import PATH, Declared, Values
@@ -134,10 +135,13 @@ def singleton(
 
     Call it where the instance is needed, and keep only the function. Threads share the instance, so it has to be
     thread-safe itself. An instance is closed before a SnapStart snapshot and built anew after it; a forked child builds
-    its own and leaves its parent's alone. Thread-safe. Since 0.1.
+    its own and leaves its parent's alone. Decorate functions of a module or a class: of one that is made in each
+    invocation, which is told by a warning, the instance is let go with the function, and not closed. Thread-safe.
+    Since 0.1.
     """
 
     def decorate(factory: Any) -> Any:
+        warn_of_decorating("singleton", factory)
         options = {
             "check": check,
             "check_after": check_after,
@@ -165,7 +169,18 @@ class Factory:
         broken: exceptions that say that an instance is of no use; None: those of its own package.
     """
 
-    __slots__ = ("_check_after_s", "_close", "_max_age_s", "broken", "check", "depends_on", "fn", "is_async", "name")
+    __slots__ = (
+        "_check_after_s",
+        "_close",
+        "_max_age_s",
+        "broken",
+        "check",
+        "depends_on",
+        "fn",
+        "is_async",
+        "name",
+        "owner",
+    )
 
     def __init__(
         self, fn: Any, *, check: Any, check_after: Any, max_age: Any, close: Any, depends_on: Any, broken: Any
@@ -188,6 +203,7 @@ class Factory:
         if not all(isinstance(one, type) and issubclass(one, BaseException) for one in self.broken or ()):
             raise ConfigurationError(f"broken={broken!r:.80}: give a class of exceptions, a tuple of them, or None")
         self._check_after_s = check_after
+        self.owner: ref[Any] | None = None  # the function that users call
         self._max_age_s = None if max_age is None else seconds("max_age", max_age)
         self._close = close
 
@@ -325,7 +341,18 @@ class Singletons:
         rotations: which version a value has.
     """
 
-    __slots__ = ("__weakref__", "_builds", "_clock", "_env", "_handled", "_instances", "_lock", "_rotations", "_values")
+    __slots__ = (
+        "__weakref__",
+        "_builds",
+        "_clock",
+        "_env",
+        "_handled",
+        "_instances",
+        "_lock",
+        "_owners",
+        "_rotations",
+        "_values",
+    )
 
     def __init__(self, env: Environment, *, values: Values, rotations: Rotations) -> None:
         self._env = env
@@ -343,6 +370,7 @@ class Singletons:
         self._lock = threading.Lock()
         self._builds = SingleFlight(self._lock)
         self._instances: dict[Hashable, Instance] = {}  # in the order of building
+        self._owners: dict[Factory, ref[Any]] = {}
         self._handled: dict[Factory, tuple[int, int]] = {}  # the invocation, and the exception that was blamed there
 
     def invalidate(self, factory: Factory, value: Any = _ANY) -> None:
@@ -468,15 +496,35 @@ class Singletons:
         return {key: version for key, version in known.items() if version is not None}
 
     def _store(self, key: Hashable, instance: Instance) -> None:
+        factory = instance.factory
+        if factory.owner is not None and factory not in self._owners:
+            owner = factory.owner()
+            if owner is None:
+                return  # nobody can ask for it again
+            self._owners[factory] = ref(owner, partial(_forget, ref(self), factory))
         self._instances[key] = instance  # one that was kept keeps its place; one that was built anew has been released
+
+    def forget(self, factory: Factory) -> None:
+        """The function that asks for its instances is gone. No lock is taken: that may happen within any line of code.
+
+        They are not closed, since somebody may use them.
+        """
+        self._owners.pop(factory, None)
+        for key in [*self._instances]:
+            instance = self._instances.get(key)
+            if instance is not None and instance.factory is factory:
+                self._instances.pop(key, None)
 
     def _release(self, matches: Callable[[Instance], bool]) -> list[Instance]:
         """No longer hold what `matches`; in the order of building."""
         with self._lock:
-            released = {key: instance for key, instance in self._instances.items() if matches(instance)}
-            for key in released:
-                del self._instances[key]
-        return [*released.values()]
+            released: list[Instance] = []
+            for key in [*self._instances]:  # functions may go meanwhile, with their instances
+                instance = self._instances.get(key)
+                if instance is not None and matches(instance):
+                    released.append(instance)
+                    self._instances.pop(key, None)
+        return released
 
     def due(self, instance: Instance, now: Instant) -> str:
         """What is to be done with an instance now: KEEP it, CHECK it, BUILD a new one."""
@@ -543,22 +591,30 @@ def _wrap(factory: Factory) -> Any:
     """The function that builds only where there is no instance; it finds the environment at each call."""
 
     def wrapper() -> Any:
-        return part(Singletons).get(factory)
+        try:
+            return part(Singletons).get(factory)
+        except BaseException as error:
+            hide_locals(error, libraries=False)
+            raise
 
     async def async_wrapper() -> Any:
-        return await part(Singletons).get_async(factory)
+        try:
+            return await part(Singletons).get_async(factory)
+        except BaseException as error:
+            hide_locals(error, libraries=False)
+            raise
 
     def blaming_wrapper() -> Any:
         singletons, error = part(Singletons), sys.exc_info()[1]
         if error is not None:
             singletons.blame(factory, error)
-        return singletons.get(factory)
+        return wrapper()
 
     async def async_blaming_wrapper() -> Any:
         singletons, error = part(Singletons), sys.exc_info()[1]
         if error is not None:
             singletons.blame(factory, error)
-        return await singletons.get_async(factory)
+        return await async_wrapper()
 
     def invalidate(instance: Any = _ANY, /) -> None:
         part(Singletons).invalidate(factory, instance)
@@ -566,7 +622,13 @@ def _wrap(factory: Factory) -> Any:
     wrappers: tuple[Any, Any] = (blaming_wrapper, async_blaming_wrapper) if factory.broken else (wrapper, async_wrapper)
     made: Any = wrap(wrappers[factory.is_async], factory.fn)
     made.invalidate = invalidate
+    factory.owner = ref(made)
     return made
+
+
+def _forget(singletons: ref[Singletons], factory: Factory, _: ref[Any]) -> None:
+    if (known := singletons()) is not None:
+        known.forget(factory)
 
 
 def _run_without_waiting(work: Coroutine[Any, Any, Any]) -> Any:

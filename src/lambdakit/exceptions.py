@@ -25,6 +25,18 @@ __all__ = [
 _SHOWN = 5  # names in a message
 
 
+class _Values(dict["str", "Any"]):
+    """Values by name, which are in no repr and in no pickle."""
+
+    def __repr__(self) -> str:
+        """How many there are."""
+        return f"<{len(self)} values>"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickled it is empty: a queue, a file or a log is no place for secrets."""
+        return (_Values, ())
+
+
 class LambdakitError(Exception):
     """Base of every exception that lambdakit raises of its own accord."""
 
@@ -121,7 +133,8 @@ class BatchError(LambdakitError):
 
     Attributes:
         errors: the exception of each name that failed.
-        values: the value of each name that did not: nothing that arrived is lost.
+        values: the value of each name that did not: nothing that arrived is lost. Its repr hides them, and they are not
+            pickled: an error that another process raised has none.
         retryable: True if the same call may succeed later, for every name that failed.
     """
 
@@ -133,7 +146,7 @@ class BatchError(LambdakitError):
             "`errors` says why, `values` has the others; on_error='omit' leaves out what fails"
         )
         self.errors = errors
-        self.values = values
+        self.values: dict[str, Any] = _Values(values)
 
     @property
     def retryable(self) -> bool:
@@ -144,11 +157,11 @@ class BatchError(LambdakitError):
         )
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Pickle by attributes."""
-        return (type(self), (self.errors, self.values))
+        """Pickle by attributes, without the values."""
+        return (_rebuild, (type(self), self.args[0], self.__dict__.copy()))
 
 
-def _rebuild(cls: type[FetchError], message: str, attributes: dict[str, Any]) -> FetchError:
+def _rebuild(cls: type[LambdakitError], message: str, attributes: dict[str, Any]) -> LambdakitError:
     error = cls.__new__(cls, message)
     error.args = (message,)
     error.__dict__.update(attributes)

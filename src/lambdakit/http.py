@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 
+from ._diagnostics import hide_locals
 from ._environment import environment, part
 from .exceptions import ConfigurationError
 
@@ -111,40 +112,49 @@ def request(method: str, url: str, **options: Unpack[Options]) -> BaseHTTPRespon
     Proxies are those of the environment: ``HTTPS_PROXY``, ``HTTP_PROXY``, ``ALL_PROXY``, and ``NO_PROXY``. Resolving a
     host name is not bounded. Thread-safe. Since 0.1.
     """
+    return _send(method, url, options)
+
+
+def _send(method: str, url: str, options: Options) -> BaseHTTPResponse:
     from ._http.pools import Pools  # 60 ms with urllib3, at the first request; in INIT, see `warm_imports`
     from ._http.request import send
 
-    return send(part(Pools), method, url, **options)
+    try:
+        return send(part(Pools), method, url, **options)
+    except BaseException as error:
+        options.clear()  # type: ignore[attr-defined] # of the caller's frame too, which is shown with the error
+        hide_locals(error)
+        raise
 
 
 def get(url: str, **options: Unpack[Options]) -> BaseHTTPResponse:
     """`request` with GET. Since 0.1."""
-    return request("GET", url, **options)
+    return _send("GET", url, options)
 
 
 def post(url: str, **options: Unpack[Options]) -> BaseHTTPResponse:
     """`request` with POST. Since 0.1."""
-    return request("POST", url, **options)
+    return _send("POST", url, options)
 
 
 def put(url: str, **options: Unpack[Options]) -> BaseHTTPResponse:
     """`request` with PUT. Since 0.1."""
-    return request("PUT", url, **options)
+    return _send("PUT", url, options)
 
 
 def patch(url: str, **options: Unpack[Options]) -> BaseHTTPResponse:
     """`request` with PATCH. Since 0.1."""
-    return request("PATCH", url, **options)
+    return _send("PATCH", url, options)
 
 
 def delete(url: str, **options: Unpack[Options]) -> BaseHTTPResponse:
     """`request` with DELETE. Since 0.1."""
-    return request("DELETE", url, **options)
+    return _send("DELETE", url, options)
 
 
 def head(url: str, **options: Unpack[Options]) -> BaseHTTPResponse:
     """`request` with HEAD. Since 0.1."""
-    return request("HEAD", url, **options)
+    return _send("HEAD", url, options)
 
 
 def pool() -> PoolManager:
@@ -222,10 +232,14 @@ class _Origin:
         requests_session = sys.modules.get("lambdakit._http.requests_session")  # not imported for who has no session
         session = requests_session and environment()._parts.peek(requests_session.RequestsSession)
         try:
-            part(Pools).open(self._url)
-        finally:  # which trusts others, perhaps
-            if session is not None:
-                session.open(self._url)
+            try:
+                part(Pools).open(self._url)
+            finally:  # which trusts others, perhaps
+                if session is not None:
+                    session.open(self._url)
+        except BaseException as error:
+            hide_locals(error)
+            raise
 
     def __repr__(self) -> str:
         return self._shown

@@ -36,6 +36,7 @@ class Kept:
     def __init__(self, value: str, stored: tuple[float, float], share: float) -> None:
         self.value, self.stored, self.used, self.share = value, stored, stored, share
         self.hits, self.failures, self.failed, self.wait_s, self.warned = 0, 0, stored, 0.0, False
+        self.made: dict[str, int] = {}  # fields and results, by name: their bytes
 
 
 class Model:
@@ -229,7 +230,7 @@ class CacheMachine(RuleBasedStateMachine):
         stale_ttl: float | None,
         late: bool,
         forced: bool = False,
-    ) -> None:
+    ) -> dict[Any, Any]:
         """`read` gives a value or an error's class by name, and so does the model, whose values are `seen` so."""
         self.backend.takes_s = takes_s
         self.backend.calls.clear()
@@ -252,6 +253,7 @@ class CacheMachine(RuleBasedStateMachine):
             key[1]: seen(outcome) if isinstance(outcome, str) else outcome for key, outcome in expected.items()
         }
         assert len(self.backend.calls) == min(1, self.model.fetches() - counted)  # names of a batch share a call
+        return expected
 
     @rule(which=ONE_NAME, form=st.sampled_from(FORMS), forced=ONE_IN_TEN, reader=READERS)
     def get(self, which: Any, form: Any, forced: bool, reader: dict[str, Any]) -> None:
@@ -264,7 +266,11 @@ class CacheMachine(RuleBasedStateMachine):
             except (LambdakitError, ConnectionResetError) as error:
                 return {name: type(error)}
 
-        self._compare([(kind, name, reader["region"] or REGION)], read, seen=seen, forced=forced, **reader)
+        key = (kind, name, reader["region"] or REGION)
+        outcome = self._compare([key], read, seen=seen, forced=forced, **reader)[key]
+        made = options.get("field") or options.get("transform", "json")
+        if isinstance(outcome, str) and made != "json":  # that is made for each reader
+            self.model.kept[key].made[str(made)] = sys.getsizeof(seen(outcome))
 
     @rule(kind=st.sampled_from([*NAMES]), reader=READERS, backwards=st.booleans(), as_json=st.booleans())
     def get_batch(self, kind: str, reader: dict[str, Any], backwards: bool, as_json: bool) -> None:
@@ -357,7 +363,7 @@ class CacheMachine(RuleBasedStateMachine):
         assert stats == {
             **{name: sum(counts[name] for counts in expected.values()) for name in names},
             "entries": len(self.model.kept),
-            "bytes": sum(sys.getsizeof(kept.value) for kept in self.model.kept.values()),
+            "bytes": sum(sys.getsizeof(kept.value) + sum(kept.made.values()) for kept in self.model.kept.values()),
         }
 
 

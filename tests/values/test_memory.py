@@ -6,6 +6,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 import pytest
@@ -18,7 +19,7 @@ from lambdakit._values.batches import Batches
 from lambdakit._values.preload import Preload
 from lambdakit._values.rotation import Rotations
 from lambdakit.exceptions import NotFoundError
-from lambdakit.testing import MemoryBackend
+from lambdakit.testing import ManualClock, MemoryBackend
 
 PARTS: tuple[Any, ...] = (Preload, Batches, Configurations, Rotations, Values)
 
@@ -168,3 +169,183 @@ def test_the_bounds_are_those_of_the_settings() -> None:
         with lambdakit.use_environment(Environment(settings=settings, backend=backend)):
             assert len(lambdakit.get_secrets(["a", "b", "c"])) == 3
             assert lambdakit.stats()["entries"] == kept
+
+
+ITEMS = {f"k{number}": "v" * 20 for number in range(200)}
+
+
+@pytest.fixture
+def large() -> MemoryBackend:
+    """Ten secrets of 7 kB, whose JSON takes 40 kB, and two such parameters."""
+    text = json.dumps(ITEMS)
+    return MemoryBackend(
+        secrets={f"s{number}": text for number in range(10)}, parameters={"/p/a": text, "/p/b": text[:-1] + "\n}"}
+    )
+
+
+MADE: list[Any] = []  # by the transforms of a test
+
+
+@pytest.fixture(autouse=True)
+def _nothing_made() -> None:
+    MADE.clear()
+
+
+def environment(backend: MemoryBackend, max_bytes: float) -> Any:
+    return lambdakit.use_environment(Environment(settings=Settings(max_bytes=int(max_bytes)), backend=backend))
+
+
+def size() -> int:
+    return lambdakit.stats()["bytes"]
+
+
+def test_a_lambda_in_a_handler_is_the_same_each_time(large: MemoryBackend) -> None:
+    """One that holds nothing of the call runs once for each stored version, as any function does."""
+    with environment(large, 1e6):
+        for _ in range(3):
+            assert lambdakit.get_secret("s0", transform=lambda text: MADE.append(1) or json.loads(text)) == ITEMS
+            assert lambdakit.get_secret("s0", field="k1", transform=lambda text: MADE.append(2) or len(text)) == 20
+            lambdakit.get_secret("s0", transform=lambda text: MADE.append(3) or text)
+    assert MADE == [1, 2, 3]
+
+
+def transforms(call: int) -> dict[str, Any]:
+    """Of each kind one that is made anew at each call."""
+
+    class Loads:
+        """Instances of it are equal to nothing else."""
+
+        def __call__(self, text: str) -> Any:
+            return made(text)
+
+    def made(text: str, *_: Any) -> Any:
+        MADE.append(call)
+        return json.loads(text)
+
+    return {
+        "a closure": lambda text: made(text, call),
+        "defaults": lambda text, call=call, loads=json.loads: loads(text),
+        "keywords": lambda text, *, loads=json.loads: loads(text),
+        "a partial": partial(made),
+        "an instance": Loads(),
+    }
+
+
+@pytest.mark.parametrize("kind", transforms(0))
+def test_what_is_made_for_one_call_goes_after_it(kind: str, large: MemoryBackend) -> None:
+    """Of a transform that is another one at each call, no more than the last result is kept."""
+    sizes = []
+    with environment(large, 1e6):
+        for call in range(5):
+            transform = transforms(call)[kind]
+            assert lambdakit.get_secret("s0", transform=transform) == ITEMS
+            assert lambdakit.get_secret("s0", transform=transform) is lambdakit.get_secret("s0", transform=transform)
+            sizes.append(size())
+    assert sizes[1:] == [sizes[1]] * 4
+    assert MADE in ([0, 1, 2, 3, 4], [])
+
+
+class Unseen:
+    """Without a place for weak references; and equal ones are equal."""
+
+    __slots__ = ()
+
+    def __call__(self, text: str) -> Any:
+        MADE.append(1)
+        return json.loads(text)
+
+    def method(self, text: str) -> Any:
+        return self(text)
+
+
+class Equal(Unseen):
+    """The same to everyone."""
+
+    __slots__ = ()
+
+    def __eq__(self, other: object) -> bool:
+        return type(other) is Equal
+
+    def __hash__(self) -> int:
+        return 1
+
+
+@pytest.mark.parametrize("kind", ["slots", "equal", "method"])
+def test_what_is_the_same_by_its_value_stays(kind: str, large: MemoryBackend) -> None:
+    """A method is another object each time that it is looked up; what equals it has its result."""
+    unseen = Unseen()
+    with environment(large, 1e6):
+        for _ in range(3):
+            lambdakit.get_secret("s0", transform={"slots": unseen, "equal": Equal(), "method": unseen.method}[kind])
+    assert MADE == [1]
+
+
+def test_what_transforms_make_is_within_the_bound(large: MemoryBackend) -> None:
+    """With the values: the ones used longest ago go, with all that was made of them."""
+    with environment(large, 100_000):
+        for number in range(10):
+            lambdakit.get_secret(f"s{number}", transform=json.loads)
+            assert size() <= 100_000
+        assert lambdakit.stats()["entries"] == 2
+        assert size() > 60_000
+        large.calls.clear()
+        lambdakit.get_secret("s9", transform=json.loads)
+        lambdakit.get_secret("s9", field="k1")
+        assert large.calls == []
+        lambdakit.invalidate("s9")
+        lambdakit.invalidate("s8")
+        assert size() == 0
+
+
+def test_what_has_no_room_is_made_at_each_call(large: MemoryBackend, caplog: pytest.LogCaptureFixture) -> None:
+    """With one warning; the value itself is kept."""
+    with environment(large, 20_000):
+        for _ in range(3):
+            for name in ("s0", "s1"):
+                assert lambdakit.get_secret(name, transform=Unseen()) == ITEMS
+        assert lambdakit.stats()["entries"] == 2
+    assert len(MADE) == 6
+    (record,) = caplog.records
+    assert record.getMessage().startswith("what is made of secret 's0' has no room in LAMBDAKIT_MAX_BYTES")
+
+
+def test_of_what_is_not_kept_nothing_is(large: MemoryBackend, caplog: pytest.LogCaptureFixture) -> None:
+    """Neither a result nor a field."""
+    with environment(large, 100):
+        assert lambdakit.get_secret("s0", transform=json.loads) == ITEMS
+        assert lambdakit.get_secret("s0", field="k1") == "v" * 20
+        assert (size(), caplog.messages) == (0, [])
+
+
+@pytest.mark.parametrize(("max_bytes", "calls"), [(1e6, 2), (130_000, 2), (30_000, 6)])
+def test_what_is_made_of_parameters_below_a_path(max_bytes: float, calls: int, large: MemoryBackend) -> None:
+    """Counts among the list's bytes where the parameter is not kept by itself; without room it is made at each call."""
+    with environment(large, max_bytes):
+        for _ in range(3):
+            found = lambdakit.get_parameters_by_path("/p", transform=Equal())
+            assert found == {"/p/a": ITEMS, "/p/b": ITEMS}
+            assert size() <= max_bytes
+    assert len(MADE) == calls
+
+
+def test_the_hundredth_field_is_the_last_that_is_kept() -> None:
+    """They count as well."""
+    text = json.dumps({f"k{number}": number * 1.5 for number in range(150)})
+    with environment(MemoryBackend(secrets={"s": text}), 1e6):
+        before = lambdakit.get_secret("s") and size()
+        for number in range(150):
+            assert lambdakit.get_secret("s", field=f"k{number}") == number * 1.5
+        assert size() == before + 100 * sys.getsizeof(1.5)
+
+
+def test_a_poll_that_finds_nothing_new_keeps_what_was_made() -> None:
+    """Of a configuration: once per version, and counted once."""
+    clock = ManualClock()
+    env = Environment(backend=MemoryBackend(app_configs={"a/b/c": json.dumps(ITEMS)}), clock=clock)
+    with lambdakit.use_environment(env):
+        sizes = []
+        for _ in range(3):
+            lambdakit.get_app_config("a", "b", "c", transform=Equal())
+            sizes.append(size())
+            clock.tick(1_000)
+    assert (len(MADE), sizes) == (1, [sizes[0]] * 3)

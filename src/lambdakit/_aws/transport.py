@@ -13,7 +13,7 @@ from __future__ import annotations
 import os
 import threading
 
-from .._clock import age_s
+from .._clock import age_s, in_time
 from ..exceptions import ConfigurationError
 
 TYPE_CHECKING = False
@@ -149,7 +149,7 @@ class Transport:
             connect_timeout_s: seconds for each address of the host to accept a connection, then for the TLS handshake.
             read_timeout_s: seconds from the request's first byte to the response's last. Slow bytes do not extend it.
             deadline: the monotonic instant by which the exchange ends, one way or the other; None for none. Resolving
-                a name cannot be interrupted, and is the only step that may outlast it.
+                a name cannot be interrupted, and is the only step that may outlast it; see `in_time`.
             resend: True if the request may be executed twice. It is then sent once more, over a new connection, if a
                 kept-alive one was lost before a byte of the response came; never after a time-out.
             max_body: the most bytes of body to accept.
@@ -303,7 +303,8 @@ class Transport:
 
         try:
             # The name as bytes: as str it goes through the codec idna, 0.8 ms.
-            addresses = socket.getaddrinfo(host.encode("ascii"), port, type=socket.SOCK_STREAM)
+            encoded = host.encode("ascii")
+            addresses = in_time(lambda: socket.getaddrinfo(encoded, port, type=socket.SOCK_STREAM), clock=self._clock)
         except OSError as error:
             raise ConnectError(f"The name {host} cannot be resolved") from error
         failure: OSError | None = None

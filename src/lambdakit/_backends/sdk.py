@@ -69,6 +69,8 @@ class SdkBackend(Operations):
         what = f"{operation.service} {operation.name} of {name!r} in {context['region']}"
         # What stands in a URL is quoted by many of botocore's errors; a token among it is nobody's business.
         redact = operation.redact
+        failure: FetchError
+        cause: BaseException | None
         try:
             answer: Any = getattr(client, botocore.xform_name(operation.name))(**request)
             # What a test has put in botocore's place may be less than an answer, and the same one each time.
@@ -78,37 +80,46 @@ class SdkBackend(Operations):
                 members[stream] = members[stream].read()
         except botocore.exceptions.ClientError as error:
             body, http = error.response.get("Error", {}), error.response.get("ResponseMetadata", {})
-            raise service_error(
+            cause = None if redact or body.get("Code") in REDACTED_CODES else error
+            failure = service_error(
                 **context,
                 code=body.get("Code"),
                 status=http.get("HTTPStatusCode"),
                 message="" if redact else body.get("Message", ""),
                 request_id=http.get("RequestId"),
-            ) from (None if redact or body.get("Code") in REDACTED_CODES else error)
+            )
         except (botocore.exceptions.HTTPClientError, botocore.exceptions.ConnectionError) as error:
-            raise NetworkError(
+            cause = None if redact else error
+            failure = NetworkError(
                 f"{what}: no answer came ({type(error).__name__}). "
                 "Check the network, the endpoint and, in a VPC, the route to it.",
                 **context,
-            ) from (None if redact else error)
+            )
         except AccessDeniedError as error:  # of `_resolve_credentials`
-            raise AccessDeniedError(f"{what}: {str(error).partition(': ')[2]}", **context) from error.__cause__
+            cause = error.__cause__
+            failure = AccessDeniedError(f"{what}: {str(error).partition(': ')[2]}", **context)
         except LambdakitError:
             raise
         except (AttributeError, LookupError, RecursionError, TypeError, botocore.parsers.ResponseParserError):
             # What its parsers raise for JSON that is no document of members; they may quote it.
-            malformed = Answer({}, context).malformed_response()
-            raise malformed from None
+            cause = None
+            failure = Answer({}, context).malformed_response()
         except botocore.exceptions.BotoCoreError as error:
-            raise FetchError(
+            cause = None if redact else error
+            failure = FetchError(
                 f"{what}: the SDK did not send it or could not read the answer ({type(error).__name__}). "
                 f"{'Check the request.' if redact else 'The exception behind this one says why.'}",
                 **context,
-            ) from (None if redact else error)
-        http = members.get("ResponseMetadata") or {}
-        told = Answer(members, context | {"status": http.get("HTTPStatusCode"), "request_id": http.get("RequestId")})
-        # To botocore an empty body, or a page of HTML, is an answer without members: of an item, that there is none.
-        length = (http.get("HTTPHeaders") or {}).get("content-length", "")
-        if len(members) == 1 and length.isdecimal() and int(length) not in _NO_MEMBERS:
-            raise told.malformed_response()
-        return told
+            )
+        else:
+            http = members.get("ResponseMetadata") or {}
+            told = Answer(
+                members, context | {"status": http.get("HTTPStatusCode"), "request_id": http.get("RequestId")}
+            )
+            # To botocore an empty body, or a page of HTML, is an answer without members: that there is no item.
+            length = (http.get("HTTPHeaders") or {}).get("content-length", "")
+            if len(members) == 1 and length.isdecimal() and int(length) not in _NO_MEMBERS:
+                raise told.malformed_response()
+            return told
+        # Out here, so that what is not its cause is not its context either: that is shown, too.
+        raise failure from cause

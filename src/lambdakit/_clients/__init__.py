@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import threading
+from contextlib import suppress
 from functools import partial
 from weakref import WeakKeyDictionary, WeakSet, ref
 
-from .._clock import age_s
+from .._clock import age_s, in_time
 from .._diagnostics import did_you_mean, optional_text, text, warn
 from .._environment import part
 from ..exceptions import ConfigurationError, DeadlineExceededError, LambdakitError, MissingDependencyError
@@ -25,6 +26,7 @@ _HOST_NAMES = "encodings.idna"  # 1 ms at the first request: names of hosts go t
 _MAX_CLIENTS = 32  # one is about 10 MB at worst; a function that needs more builds a key from its input
 _CONNECT_S, _READ_S = 2.0, 10.0
 _ATTEMPTS = 3
+_EXPECT_S = 1.0  # for which botocore waits to hear that a body is wanted, whatever time there is
 _LAMBDA_LIMIT_S = 900.0  # no function runs longer
 # Read time-outs of operations that wait on purpose: long polls.
 _LONG_READ_S = {"sqs": 25.0, "stepfunctions": 70.0}
@@ -51,8 +53,10 @@ def client(service: str, *, region: str | None = None, endpoint_url: str | None 
             (unless ``AWS_RETRY_MODE``, ``AWS_MAX_ATTEMPTS`` or ``AWS_DEFAULTS_MODE`` is set); TCP keep-alive on. Two
             configs with equal options mean the same client.
 
-    Every request ends 0.25 s before the invocation does, or raises `DeadlineExceededError`. Resolving a host name is
-    not bounded.
+    Every request ends 0.25 s before the invocation does, or raises `DeadlineExceededError`: its connection, its answer
+    however slowly that comes, and the waits between attempts. A body read piece by piece (``get_object``) raises
+    botocore's ``ReadTimeoutError`` then. Not bounded is what happens before the request: resolving a host name, and
+    getting credentials from a container or a role.
 
     Raises:
         ConfigurationError: an unknown service, an unknown region, no region, or an argument of the wrong kind; or the
@@ -100,6 +104,7 @@ class Clients:
 
     __slots__ = (
         "_boto3_session",
+        "_bounds",
         "_budget",
         "_builtin_handlers",
         "_clients",
@@ -127,6 +132,7 @@ class Clients:
         self._settings = settings
         self._clock = clock
         self._budget = budget
+        self._bounds = Bounds(budget, clock)
         self._lock = threading.Lock()
         self._clients: dict[tuple[Any, ...], Any] = {}
         self._made: WeakSet[Any] = WeakSet()  # every client that lives, also of resources and past `_MAX_CLIENTS`
@@ -236,6 +242,8 @@ class Clients:
         client.meta.events.register("request-created", bound, unique_id="lambdakit-deadline")
         client.meta.events.register("before-sign", _resolve_credentials, unique_id="lambdakit-credentials")
         client.meta.events.register_first("provide-client-params", self._follow, unique_id="lambdakit-outside")
+        self._bound_waits(client.meta.events)
+        self._bound_connections(client)
         self._made.add(client)
         return made
 
@@ -330,9 +338,60 @@ class Clients:
             return
         if budget_s <= 0.0:
             raise DeadlineExceededError(f"{operation_name}: the invocation has too little time left for a request")
+        if budget_s < _EXPECT_S:
+            del request.headers["Expect"]
         # botocore reads this since 1.40 or so; an older one ignores it, and the client's own time-out holds.
         asked_s = request.context["client_config"].read_timeout
         request.context["read_timeout"] = budget_s if asked_s is None else min(asked_s, budget_s)
+
+    def _bound_waits(self, events: Any) -> None:
+        """Between two attempts: no wait that the invocation has no time for, and no error of a time-out but ours.
+
+        botocore asks its handlers of ``needs-retry`` for the wait, and then waits: nothing is told of it in between.
+        """
+        emit = events.emit
+
+        def bounded_emit(name: str, **arguments: Any) -> Any:
+            answers = emit(name, **arguments)
+            if name.startswith("needs-retry."):
+                self._check_wait(name, answers, **arguments)
+            return answers
+
+        events.emit = bounded_emit
+
+    def _check_wait(
+        self, event: str, answers: Any, *, response: Any = None, caught_exception: Any = None, **_: Any
+    ) -> None:
+        left_s = self._budget()
+        if left_s is None:
+            return
+        wait_s = next((answer for _, answer in answers if answer is not None), None)  # as botocore takes it
+        if (wait_s is not None and wait_s is not False and wait_s >= left_s) or (
+            caught_exception is not None and left_s <= 0.0
+        ):
+            code = None if response is None else response[1].get("Error", {}).get("Code")
+            after = code or (None if caught_exception is None else type(caught_exception).__name__)
+            raise DeadlineExceededError(
+                f"{event.rpartition('.')[2]}: the invocation has too little time left for another attempt ({after})"
+            ) from caught_exception
+
+    def _bound_connections(self, client: Any) -> None:
+        """Have the connections of a client take no longer than the invocation has, in each of their steps.
+
+        Its own time-out is for one step of many: one byte is a step.
+        """
+        try:
+            session = client._endpoint.http_session  # noqa: SLF001 - what botocore's own `close()` reaches for
+            pools = {
+                scheme: self._bounds.pool(kind)
+                for scheme, kind in session._pool_classes_by_scheme.items()  # noqa: SLF001 - nothing public leads there
+            }
+            session._pool_classes_by_scheme = session._manager.pool_classes_by_scheme = pools  # noqa: SLF001 - the same
+        except (AttributeError, TypeError):
+            self._warn_once(
+                "this botocore makes connections where lambdakit does not find them: an answer that trickles in may "
+                "outlast the invocation"
+            )
 
     def _check_region(self, region: str | None, endpoint_url: str | None) -> None:
         """Refuse a region that botocore has never heard of; behind an endpoint of one's own any name will do."""
@@ -563,3 +622,120 @@ def _frozen(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return tuple(_frozen(item) for item in value)
     return repr(value) if getattr(type(value), "__hash__", None) is None else value
+
+
+class Bounds:
+    """Classes of pools, connections and sockets that keep to a budget in each step. Thread-safe.
+
+    They are derived from those that botocore and Python have at the moment: what a test tool has put there stays.
+
+    Args:
+        budget: seconds that a step may take now, None for no limit.
+        clock: both clocks.
+    """
+
+    __slots__ = ("_budget", "_clock", "_made")
+
+    def __init__(self, budget: Callable[[], float | None], clock: Clock) -> None:
+        self._budget = budget
+        self._clock = clock
+        self._made: dict[type[Any], type[Any]] = {}
+
+    def pool(self, kind: type[Any]) -> type[Any]:
+        """A class of pools as `kind`."""
+        bounds = self
+
+        class BoundedPool(kind):  # type: ignore[misc] # any of botocore's
+            def _new_conn(self) -> Any:
+                made = super()._new_conn()
+                if type(made).__module__ == "botocore.awsrequest":
+                    made.__class__ = bounds._class(type(made), bounds._connection)
+                return made
+
+        return BoundedPool
+
+    def _class(self, kind: type[Any], make: Callable[[type[Any]], type[Any]]) -> type[Any]:
+        return self._made.get(kind) or self._made.setdefault(kind, make(kind))
+
+    def _connection(self, kind: type[Any]) -> type[Any]:
+        bounds = self
+
+        class BoundedConnection(kind):  # type: ignore[misc] # as above
+            def connect(self) -> None:
+                super().connect()
+                with suppress(AttributeError, TypeError):  # a socket of another kind
+                    self.sock.__class__ = bounds._class(type(self.sock), bounds._socket)
+
+            def _new_conn(self) -> Any:
+                return bounds._connected(self)
+
+        return BoundedConnection
+
+    def _connected(self, connection: Any) -> Any:
+        """As urllib3 has it, but for the budget, which is of all addresses of the host together."""
+        import socket  # loaded: there is a connection to make
+
+        from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
+        from urllib3.util.connection import allowed_gai_family
+
+        host, port, asked_s = connection._dns_host.strip("[]"), connection.port, connection.timeout  # noqa: SLF001 - as urllib3
+        failure: OSError | None = None
+        found: list[Any] = []
+        try:
+            found = in_time(
+                lambda: socket.getaddrinfo(host, port, allowed_gai_family(), socket.SOCK_STREAM), clock=self._clock
+            )
+        except OSError as error:
+            failure = error
+        for family, kind, protocol, _, address in found:
+            sock = socket.socket(family, kind, protocol)
+            try:
+                for option in connection.socket_options or ():
+                    sock.setsockopt(*option)
+                if connection.source_address:
+                    sock.bind(connection.source_address)
+                sock.settimeout(self._timeout_s(asked_s))
+                sock.connect(address)
+                sock.settimeout(self._timeout_s(asked_s))  # of the handshake
+            except OSError as error:
+                sock.close()
+                failure = error
+            else:
+                return sock
+        if isinstance(failure, TimeoutError):
+            raise ConnectTimeoutError(connection, f"No connection to {host} in time") from failure
+        raise NewConnectionError(connection, f"No connection to {host}: {failure}") from failure
+
+    def _timeout_s(self, asked_s: float | None) -> float | None:
+        left_s = self._budget()
+        if left_s is None or (asked_s is not None and asked_s <= left_s):
+            return asked_s
+        if left_s <= 0.0:
+            raise _no_time()
+        return left_s
+
+    def _socket(self, kind: type[Any]) -> type[Any]:
+        def bounded(name: str) -> Callable[..., Any]:
+            step = getattr(kind, name)
+
+            def method(sock: Any, *args: Any) -> Any:
+                asked_s = sock.gettimeout()
+                timeout_s = self._timeout_s(asked_s)
+                if timeout_s == asked_s:
+                    return step(sock, *args)
+                sock.settimeout(timeout_s)
+                try:
+                    return step(sock, *args)
+                except TimeoutError as error:
+                    raise _no_time() from error
+                finally:
+                    sock.settimeout(asked_s)
+
+            return method
+
+        steps = {name: bounded(name) for name in ("recv", "recv_into", "send", "sendall")}
+        return type(kind.__name__, (kind,), {"__slots__": (), **steps})
+
+
+def _no_time() -> DeadlineExceededError:
+    return DeadlineExceededError("the invocation has too little time left for a request that is under way")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from contextlib import suppress
 
-from .._diagnostics import moto_is_active
+from .._diagnostics import hide_locals, moto_is_active
 from .._environment import environment
 from ..exceptions import AccessDeniedError, ConfigurationError, DeadlineExceededError, NetworkError
 
@@ -37,10 +37,14 @@ def prime(client: Any) -> bool:
     if moto_is_active():
         return False  # it answers without a connection, and AWS is not to be reached
     _left_s(client)
-    _load_credentials(client)
-    url = _endpoint(client)
-    pool = _pool(client, url)
-    return pool is not None and _open(pool, client, url)
+    try:
+        _load_credentials(client)
+        url = _endpoint(client)
+        pool = _pool(client, url)
+        return pool is not None and _open(pool, client, url)
+    except BaseException as error:
+        hide_locals(error)
+        raise
 
 
 def _client_of(client: Any) -> Any:

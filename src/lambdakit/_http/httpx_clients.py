@@ -12,8 +12,10 @@ from functools import partial
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from weakref import WeakSet, ref
 
+from .._clock import in_time
+from .._diagnostics import COROUTINE, hide_locals, kind_of_function
 from .._event_loop import life_of, life_of_running, run_if_standing
-from ..exceptions import ConfigurationError, MissingDependencyError
+from ..exceptions import ConfigurationError, DeadlineExceededError, MissingDependencyError
 from .connection import SOCKET_OPTIONS
 from .policy import CONNECT_S, IDEMPOTENT, READ_S, RETRYABLE_STATUSES, Life, deadline_error, idle_limit_s
 from .pools import Pools
@@ -274,6 +276,28 @@ def _current(first: Any, contexts: Callable[[], Any], given: Any) -> Any:
     return contexts() if given is first else given
 
 
+def _hiding_locals(handle: Any) -> Any:
+    """`handle_request` of a transport, whose errors show no header."""
+
+    def wrapper(transport: Any, request: httpx.Request) -> httpx.Response:
+        try:
+            response: httpx.Response = handle(transport, request)
+        except BaseException as error:
+            hide_locals(error)
+            raise
+        return response
+
+    async def async_wrapper(transport: Any, request: httpx.Request) -> httpx.Response:
+        try:
+            response: httpx.Response = await handle(transport, request)
+        except BaseException as error:
+            hide_locals(error)
+            raise
+        return response
+
+    return async_wrapper if kind_of_function(handle) == COROUTINE else wrapper
+
+
 class Transport(_Routes, httpx.HTTPTransport):
     """Thread-safe."""
 
@@ -285,6 +309,7 @@ class Transport(_Routes, httpx.HTTPTransport):
         pool = httpcore.ConnectionPool if self._by is None else httpcore.HTTPProxy
         return pool(network_backend=Backend(self.uses, self._context), **self._pool_options())
 
+    @_hiding_locals
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         """Send it, again where that is right."""
         self.policy.check_time(request.url.host)
@@ -368,6 +393,7 @@ class AsyncTransport(_Routes, httpx.AsyncHTTPTransport):
                 if there is not None:
                     life_of(there).abandon()
 
+    @_hiding_locals
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send it, again where that is right."""
         self.policy.check_time(request.url.host)
@@ -796,7 +822,11 @@ class Backend(httpcore.SyncBackend):
         """The address that answers first, in the time that there is for all of them."""
         use = self._uses.begin(host, port)
         try:
-            found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+            found = in_time(
+                lambda: socket.getaddrinfo(host, port, type=socket.SOCK_STREAM), clock=self._uses.policy.clock
+            )
+        except DeadlineExceededError:
+            raise deadline_error(host) from None
         except OSError as error:
             raise httpcore.ConnectError(str(error)) from error
         failure: Exception | None = None

@@ -15,6 +15,7 @@ from urllib3.exceptions import HTTPError, LocationValueError, UnrewindableBodyEr
 from urllib3.poolmanager import SSL_KEYWORDS
 from urllib3.util import parse_url
 
+from .._diagnostics import hide_locals
 from ..exceptions import ConfigurationError
 from .connection import PooledConnection, PooledTlsConnection
 from .policy import (
@@ -288,7 +289,18 @@ class Manager(PoolManager):
         redirect: bool = True,  # noqa: FBT001, FBT002 - urllib3's
         **options: Any,
     ) -> BaseHTTPResponse:
-        """As urllib3 has it, by the proxy that the environment names, and with the redirects of clients."""
+        """As urllib3 has it, by the proxy that the environment names, and with the redirects of clients.
+
+        An error shows no header and no body.
+        """
+        try:
+            return self._send(method, url, options, redirect=redirect)
+        except BaseException as error:
+            options.clear()  # this frame is shown with the error
+            hide_locals(error)
+            raise
+
+    def _send(self, method: str, url: str, options: dict[str, Any], *, redirect: bool) -> BaseHTTPResponse:
         rewind = rewinder(options.get("body"))
         proxy = self.owner.proxy(url)
         send = super().urlopen if proxy is None else self.owner.proxied(proxy, self.trust).urlopen

@@ -6,6 +6,7 @@ import os
 from http.cookiejar import DefaultCookiePolicy
 from urllib.parse import urlsplit
 
+from .._diagnostics import hide_locals
 from ..exceptions import MissingDependencyError
 from .policy import CONNECT_S, READ_S, deadline_error, is_deadline_error
 from .pools import Pools
@@ -79,6 +80,7 @@ class Session(requests.Session):
         try:
             return super().send(request, **options)
         except requests.RequestException as error:
+            hide_locals(error)
             if is_deadline_error(error):
                 raise deadline_error(str(urlsplit(request.url or "").hostname)) from error
             raise

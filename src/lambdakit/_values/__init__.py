@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from time import monotonic, time
+from types import FunctionType
+from weakref import ref
 
 from .._backends import Backends
 from .._cache import Cache, Entries, Entry
 from .._clock import Clock
-from .._diagnostics import flag, optional_text, seconds, text
+from .._diagnostics import find_in_type, flag, hide_locals, optional_text, seconds, text
 from .._environment import STACK, environment, part
 from ..exceptions import ConfigurationError, ValueFormatError
 
@@ -51,6 +54,7 @@ _STARTUP_JITTER_S = 0.05  # forty processes at once are what Parameter Store tak
 _SCALARS = (str, int, float, bool, type(None))
 _BOM = "\ufeff"  # what some editors begin a file with
 _ARN_SUFFIX = len("-") + 6  # what Secrets Manager adds to a name in an ARN
+_BY_IDENTITY = vars(object)["__eq__"]  # of whatever equals nothing but itself
 
 if TYPE_CHECKING:
 
@@ -92,8 +96,9 @@ def get_secret(
         transform: None: the text as it is stored (bytes for a binary secret). ``"json"``: parsed, a new object for each
             call. ``"binary"``: decoded from base64, in which line breaks do not count. ``"auto"``: what the end of the
             name says, ``.json`` or ``.binary``; as it is stored otherwise. A callable: what it returns for the stored
-            value; it runs once per stored version, so its result is shared by all callers. With `field`, all of these
-            are applied to the entry, and ``"json"`` adds nothing.
+            value; it runs once per stored version, so its result is shared by all callers, and counts in
+            ``LAMBDAKIT_MAX_BYTES``. A lambda that is made anew at each call is the same callable, unless it holds
+            something of the call. With `field`, all of these are applied to the entry, and ``"json"`` adds nothing.
         ttl: how old, in seconds, the value may be for this call. Default: 300, or ``LAMBDAKIT_TTL``. 0 fetches always,
             but shares a fetch that is under way. Time in which the environment was frozen counts. Up to a tenth less,
             another share for each stored value, so that environments born together do not fetch together.
@@ -384,18 +389,22 @@ class Values:
             stale_ttl: see there.
             forced: fetch in any case, and raise in any case.
         """
-        ttl_s = self.ttl_or_default_s(ttl)
-        if transform is not None or field is not None:
-            check_transform(transform, field)
         try:
-            entry = None if forced else self.cache.fresh(key, ttl_s)
-        except TypeError:  # something in the key cannot be hashed: `fetch` says which argument it is
-            entry = None
-        if entry is None:
-            entry = self.fetch(key, ttl_s, stale_ttl, forced=forced)
-        if transform is None and field is None:
-            return entry.value
-        return transformed(self.cache, key, entry, transform, field)
+            ttl_s = self.ttl_or_default_s(ttl)
+            if transform is not None or field is not None:
+                check_transform(transform, field)
+            try:
+                entry = None if forced else self.cache.fresh(key, ttl_s)
+            except TypeError:  # something in the key cannot be hashed: `fetch` says which argument it is
+                entry = None
+            if entry is None:
+                entry = self.fetch(key, ttl_s, stale_ttl, forced=forced)
+            if transform is None and field is None:
+                return entry.value
+            return transformed(self.cache, key, entry, transform, field)
+        except BaseException as error:
+            hide_locals(error)
+            raise
 
     def fetch(self, key: Key, ttl_s: float, stale_ttl: float | None, *, forced: bool = False) -> Entry:
         """The entry of a secret or a parameter that is not fresh, by a single call for it; its arguments are checked.
@@ -453,7 +462,11 @@ class Values:
         elif not _is_text_to_text(context):
             raise ConfigurationError("context: give a dict of strings to strings, {} for none, or None for the default")
         key = (VARIABLE, name, self.region, ciphertext, tuple(sorted(context.items())))
-        entry = self.cache.read(key, self._fetch_plaintext, name, ciphertext, context, ttl_s=_FOREVER)
+        try:
+            entry = self.cache.read(key, self._fetch_plaintext, name, ciphertext, context, ttl_s=_FOREVER)
+        except BaseException as error:
+            hide_locals(error)
+            raise
         plaintext: str = entry.value
         return plaintext
 
@@ -547,7 +560,14 @@ def check_transform(transform: Any, field: Any) -> None:
         raise ConfigurationError(f"field={field!r}: give the name of one entry of the JSON object, a string, or None")
 
 
-def transformed(cache: Cache, key: Key, entry: Entry, transform: Any, field: str | None) -> Any:
+def transformed(
+    cache: Cache,
+    key: Key,
+    entry: Entry,
+    transform: Any,
+    field: str | None,
+    within: tuple[Key, Entry] | None = None,
+) -> Any:
     """The value of `entry` for one reader.
 
     Parsed JSON is a new object for each reader, so that one cannot change what the other sees. Scalars cannot be
@@ -555,23 +575,26 @@ def transformed(cache: Cache, key: Key, entry: Entry, transform: Any, field: str
 
     Args:
         cache: where callables run in a single flight.
-        key: of the entry; kind and name are for messages.
+        key: of the entry.
         entry: the stored value.
         transform: as `check_transform` allows it.
         field: take this entry of the JSON object first, or None for the whole value.
+        within: key and entry of a list that the entry is part of.
 
     Raises:
         ValueFormatError: the value is not what the transform expects.
     """
     if callable(transform):
-        return cache.derive(entry, (field, transform), lambda: transform(_field(key, entry, field)))
+        return derived(
+            cache, key, entry, field, transform, lambda: transform(_field(cache, key, entry, field, within)), within
+        )
     if transform == "auto":
         transform = _transform_by_name(key[1])
     if field is None:
         if transform is None:
             return entry.value
         return _json(key, entry.value) if transform == "json" else _binary(key, entry.value)
-    value = _field(key, entry, field)
+    value = _field(cache, key, entry, field, within)
     return _binary(key, value, f"field {field!r} of ") if transform == "binary" else value
 
 
@@ -582,11 +605,56 @@ def _transform_by_name(name: str) -> str | None:
     return next((kind for kind in ("json", "binary") if any(end.endswith(f".{kind}") for end in ends)), None)
 
 
-def _field(key: Key, entry: Entry, field: str | None) -> Any:
+def derived(
+    cache: Cache,
+    key: Key,
+    entry: Entry,
+    field: str | None,
+    transform: Any,
+    work: Callable[[], Any],
+    within: tuple[Key, Entry] | None = None,
+) -> Any:
+    """What a callable has made of an entry, or `work` makes of it now.
+
+    It is kept for as long as the callable lives. A lambda that is made anew at each call is the same one each time, if
+    it holds nothing of the call.
+    """
+    kind, known = type(transform), transform
+    if kind is FunctionType:
+        known = ref(transform)
+    elif find_in_type(kind, "__eq__") is _BY_IDENTITY:
+        with suppress(TypeError):  # it lets nobody see whether it lives
+            known = ref(transform)
+    made = entry.results.get((field, known))
+    if made is not None:
+        return made.value
+    names: tuple[Any, ...] = ((field, known),)
+    if kind is FunctionType and not (transform.__closure__ or transform.__defaults__ or transform.__kwdefaults__):
+        names = (*names, (field, _Code(transform)))
+    return cache.derive(key, entry, names, work, within=within)
+
+
+class _Code:
+    """What a function without a state of its own does; equal to that of another that does the same."""
+
+    __slots__ = ("_code", "_scope")
+
+    def __init__(self, fn: FunctionType) -> None:
+        self._code = fn.__code__
+        self._scope = fn.__globals__
+
+    def __eq__(self, other: object) -> bool:
+        return type(other) is _Code and self._code is other._code and self._scope is other._scope
+
+    def __hash__(self) -> int:
+        return id(self._code)
+
+
+def _field(cache: Cache, key: Key, entry: Entry, field: str | None, within: tuple[Key, Entry] | None) -> Any:
     if field is None:
         return entry.value
     try:
-        return entry.derived[field]
+        return entry.fields[field]
     except KeyError:
         pass
     document = _json(key, entry.value)
@@ -600,7 +668,7 @@ def _field(key: Key, entry: Entry, field: str | None) -> Any:
             f"field={field!r}: {describe(key)} has no such entry (it has {len(document)} others)"
         ) from None
     if isinstance(value, _SCALARS):
-        entry.keep_derived(field, value)
+        cache.keep_field(key, entry, field, value, within=within)
     return value
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .._cache import Entry
-from .._diagnostics import flag, optional_text, text
+from .._diagnostics import flag, hide_locals, optional_text, text
 from .._environment import part
 from ..exceptions import FetchError
 from . import Values, check_transform, transformed
@@ -62,9 +62,13 @@ def get_app_config(
     path = (text("application", application), text("environment", environment), text("profile", profile))
     key = configurations.key(path, region)
     check_transform(transform, field)
-    entry = configurations.read(key, ttl, stale_ttl, forced=flag("force_fetch", force_fetch))
-    plain = transform is None and field is None
-    return entry.value if plain else transformed(configurations.values.cache, key, entry, transform, field)
+    try:
+        entry = configurations.read(key, ttl, stale_ttl, forced=flag("force_fetch", force_fetch))
+        plain = transform is None and field is None
+        return entry.value if plain else transformed(configurations.values.cache, key, entry, transform, field)
+    except BaseException as error:
+        hide_locals(error)
+        raise
 
 
 class Configurations:
@@ -112,7 +116,7 @@ class Configurations:
         body, label, token, interval_s = answer
         if last is not None and not body:
             same = Entry(last.value, last.version, fetch_state=(token, interval_s))
-            same.derived = last.derived
+            same.fields, same.results, same.size = last.fields, last.results, last.size
             return same
         try:
             return Entry(body.decode(), label, fetch_state=(token, interval_s))

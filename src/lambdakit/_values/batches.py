@@ -7,7 +7,7 @@ from functools import partial
 
 from .. import _parallel
 from .._cache import Entry
-from .._diagnostics import find_in_type, flag, warn
+from .._diagnostics import find_in_type, flag, hide_locals, warn
 from .._environment import part
 from ..exceptions import AccessDeniedError, BatchError, ConfigurationError, FetchError
 from . import PARAMETER, SECRET, Values, check_transform, describe, transformed
@@ -186,13 +186,13 @@ class Batches:
         """What the getter of each name returns."""
         _check(transform, on_error, forced)
         values = self.values
-        outcomes = self.fetch_each(
-            keys.values(),
-            values.ttl_or_default_s(ttl),
-            values.stale_ttl_or_default_s(stale_ttl),
-            forced=forced,
-        )
-        return self._results(keys, {name: outcomes[key] for name, key in keys.items()}, transform, on_error)
+        ttl_s, stale_ttl_s = values.ttl_or_default_s(ttl), values.stale_ttl_or_default_s(stale_ttl)
+        try:
+            outcomes = self.fetch_each(keys.values(), ttl_s, stale_ttl_s, forced=forced)
+            return self._results(keys, {name: outcomes[key] for name, key in keys.items()}, transform, on_error)
+        except BaseException as error:
+            hide_locals(error)
+            raise
 
     def get_path(
         self,
@@ -206,17 +206,26 @@ class Batches:
     ) -> dict[str, Any]:
         """All parameters below a path, by name."""
         _check(transform, on_error, forced)
+        times = self.values.ttl_or_default_s(ttl), self.values.stale_ttl_or_default_s(stale_ttl)
+        try:
+            listed = self.fetch_path(key, *times, forced=forced)
+            by_name = self.fetch_by_name(key, listed, *times, forced=forced)
+            return self._results_of_path(key, listed, by_name, transform, on_error)
+        except BaseException as error:
+            hide_locals(error)
+            raise
+
+    def _results_of_path(
+        self, key: Key, listed: Entry, by_name: dict[Key, Entry | Exception], transform: Any, on_error: str
+    ) -> dict[str, Any]:
         values, (_, _, region, _, decrypt) = self.values, key
-        times = values.ttl_or_default_s(ttl), values.stale_ttl_or_default_s(stale_ttl)
-        listed = self.fetch_path(key, *times, forced=forced)
         keys = {name: (PARAMETER, name, region, decrypt) for name, _ in listed.value}
-        by_name = self.fetch_by_name(key, listed, *times, forced=forced)
         outcomes: dict[str, Any] = {}
         for name, entry in listed.value:
             single = values.cache.latest(keys[name])  # it may have been fetched since
             newer = single is not None and single.stored[1] > listed.stored[1]  # by the clock that nobody sets
             outcomes[name] = by_name[keys[name]] if entry is None else single if newer else entry
-        return self._results(keys, outcomes, transform, on_error)
+        return self._results(keys, outcomes, transform, on_error, within=(key, listed))
 
     def fetch_path(self, key: Key, ttl_s: float, stale_ttl_s: float, *, forced: bool = False) -> Entry:
         """The entry of a path: its value is name and entry of each parameter below it.
@@ -288,7 +297,13 @@ class Batches:
         return outcomes
 
     def _results(
-        self, keys: dict[str, Key], outcomes: dict[str, Entry | Exception], transform: Any, on_error: str
+        self,
+        keys: dict[str, Key],
+        outcomes: dict[str, Entry | Exception],
+        transform: Any,
+        on_error: str,
+        *,
+        within: tuple[Key, Entry] | None = None,
     ) -> dict[str, Any]:
         results: dict[str, Any] = {}
         errors: dict[str, Exception] = {}
@@ -300,7 +315,7 @@ class Batches:
                 results[name] = (
                     outcome.value
                     if transform is None
-                    else transformed(self.values.cache, keys[name], outcome, transform, None)
+                    else transformed(self.values.cache, keys[name], outcome, transform, None, within)
                 )
             except Exception as error:  # noqa: BLE001 - of the user's own transform too: it is this name's
                 errors[name] = error

@@ -6,10 +6,10 @@ import json
 
 from .._aws import base64
 from .._cache import Entry
-from .._diagnostics import flag, optional_text, text
+from .._diagnostics import flag, hide_locals, optional_text, text
 from .._environment import part
 from ..exceptions import ConfigurationError, ServiceError, ValueFormatError
-from . import Values, arn_region, check_transform, region_of
+from . import Values, arn_region, check_transform, derived, region_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -98,16 +98,20 @@ def get_item(
             )
         return entry
 
-    entry = values.cache.read(
-        known,
-        fetch,
-        ttl_s=values.ttl_or_default_s(ttl),
-        stale_ttl_s=values.stale_ttl_or_default_s(stale_ttl),
-        forced=flag("force_fetch", force_fetch),
-    )
-    if transform is None:
-        return _parsed(entry, field, table)
-    return values.cache.derive(entry, (field, transform), lambda: transform(_parsed(entry, field, table)))
+    try:
+        entry = values.cache.read(
+            known,
+            fetch,
+            ttl_s=values.ttl_or_default_s(ttl),
+            stale_ttl_s=values.stale_ttl_or_default_s(stale_ttl),
+            forced=flag("force_fetch", force_fetch),
+        )
+        if transform is None:
+            return _parsed(entry, field, table)
+        return derived(values.cache, known, entry, field, transform, lambda: transform(_parsed(entry, field, table)))
+    except BaseException as error:
+        hide_locals(error)
+        raise
 
 
 def warm_imports(env: Environment) -> None:  # noqa: ARG001 - what every feature is given

@@ -187,13 +187,13 @@ class Preload:
         by_name = batches.fetch_by_name(key, listed, *times)  # what fails here is told where the path is used
         for name, entry in [*listed.value, *((one[1], outcome) for one, outcome in by_name.items())]:
             if isinstance(entry, Entry):
-                self._transform(item, (PARAMETER, name), entry)
+                self._transform(item, (PARAMETER, name, key[2], key[4]), entry, (key, listed))
 
-    def _transform(self, item: Declared, key: Key, entry: Entry) -> None:
+    def _transform(self, item: Declared, key: Key, entry: Entry, within: tuple[Key, Entry] | None = None) -> None:
         transform = item.options["transform"]
         if callable(transform):
             with suppress(Exception):  # its first use makes it again, and raises
-                transformed(self._env._parts[Values].cache, key, entry, transform, item.options["field"])
+                transformed(self._env._parts[Values].cache, key, entry, transform, item.options["field"], within)
 
     def _keep_error(self, item: Declared, key: Key, error: Exception, throttled: list[Declared]) -> None:
         from .._errors import is_transient  # 0.5 ms, only on the way to an error

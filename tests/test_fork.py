@@ -199,7 +199,10 @@ if PARENT:
 """
 
 
-def test_a_module_that_another_thread_imports_is_imported_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("forked", [True, False], ids=["in a child", "as in one"])
+def test_a_module_that_another_thread_imports_is_imported_anew(
+    forked: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The child would wait for ever for the thread that has begun. What is whole, and only looked up there, stays."""
     package = tmp_path / "under_way"
     package.mkdir()
@@ -231,13 +234,19 @@ def test_a_module_that_another_thread_imports_is_imported_anew(tmp_path: Path, m
         return [under_way.partial.PARENT, hasattr(under_way, "whole"), importlib.import_module("json") is json]
 
     try:
-        assert in_child(child) == [False, True, True]
+        if forked:
+            assert in_child(child) == [False, True, True]
+        else:
+            monkeypatch.setenv("UNDER_WAY", "nobody")
+            with importlib._bootstrap._ModuleLockManager("email"):  # type: ignore[attr-defined] # one of its own
+                _environment._forget_imports_of_others()
+            assert child() == [False, True, True]
     finally:
         go_on.set()
         importing.join(PATIENCE_S)
         holding.join(PATIENCE_S)
-    assert sys.modules.pop("under_way").partial.PARENT
-    del sys.modules["under_way.partial"], sys.modules["under_way.whole"]
+    for name in [name for name in sys.modules if name.partition(".")[0] == "under_way"]:
+        del sys.modules[name]
 
 
 def test_an_import_that_has_forked_goes_on_in_both() -> None:

@@ -1366,10 +1366,14 @@ def test_one_that_leaves_the_handler_has_it_built_anew(env: Environment, server:
     assert fail(database, wrapped) == 2
     assert invoke(lambda: database().number) == 3
     assert server.closed == [1, 2]
-    circle = RuntimeError()
+    circle, hidden = RuntimeError(), RuntimeError()
     circle.__cause__ = circle
-    assert fail(database, circle) == 3
+    hidden.__context__, hidden.__suppress_context__ = ReadOnlyError(), True  # `from None`: it says nothing of it
+    assert fail(database, circle) == fail(database, hidden) == 3
     assert invoke(lambda: database().number) == 3
+    hidden.__suppress_context__ = False
+    assert fail(database, hidden) == 3
+    assert invoke(lambda: database().number) == 4
 
 
 def test_without_a_word_it_is_the_packages_own_exceptions(env: Environment, server: Server, clock: ManualClock) -> None:

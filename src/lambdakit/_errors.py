@@ -220,7 +220,7 @@ def service_error(
 ) -> FetchError:
     """The exception for an error that a service answered with."""
     kind = error_class(code, status)
-    said = "" if not message or code in REDACTED_CODES else f": {message}"
+    said = "" if not message or code in REDACTED_CODES else f": {message.rstrip('.')}"
     clock = code in _CLOCK or (code in _CLOCK_PERHAPS and message.startswith(_CLOCK_MESSAGES))
     error = kind(
         f"{service} {operation} of {name!r} in {region}: {code or 'an error without a code'} "

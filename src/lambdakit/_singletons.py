@@ -300,7 +300,8 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
         if one is None:
             return
         yield one
-        one = one.__cause__ or one.__context__
+        implicit = None if one.__suppress_context__ else one.__context__
+        one = implicit if one.__cause__ is None else one.__cause__
 
 
 def _package(kind: type) -> str:

@@ -183,6 +183,8 @@ assert_type(lambdakit.get_parameter("/x", ttl=0, decrypt=False, region="r", forc
 assert_type(lambdakit.get_parameter("/x", field="a"), Any)
 assert_type(lambdakit.get_parameter("/x", transform="json"), Any)
 assert_type(lambdakit.get_parameter("/x", transform="binary"), bytes)
+assert_type(lambdakit.get_parameter("/x.json", transform="auto"), Any)
+assert_type(lambdakit.get_secret("x.json", transform="auto"), Any)
 assert_type(lambdakit.get_parameter("/x", transform=float), float)
 assert_type(lambdakit.get_parameter("/x", transform=json.loads), Any)
 
@@ -338,3 +340,30 @@ except lambdakit.BatchError as failed:
     assert_type(failed.errors, dict[str, Exception])
     assert_type(failed.values, dict[str, Any])
     assert_type(failed.retryable, bool)
+
+
+@lambdakit.singleton
+def connection() -> list[int]:
+    return []
+
+
+@lambdakit.singleton(check=len, broken=(ValueError, OSError))
+async def async_connection() -> list[int]:
+    return []
+
+
+async def uses_connections() -> None:
+    assert_type(connection(), list[int])
+    assert_type(await async_connection(), list[int])
+    connection.invalidate()
+    connection.invalidate(connection())
+    async_connection.invalidate()
+
+
+lambdakit.singleton(broken=5)  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType, reportCallIssue]
+
+assert_type(
+    str(lambdakit.oauth_token("https://x", client_id="a", client_secret="b", resource=["c"], extra={"d": "e"})), str
+)
+lambdakit.oauth_token("https://x", client_id="a", client_assertion=lambda: "jwt", auth_method="private_key_jwt")
+lambdakit.oauth_token("https://x", client_id="a", client_assertion="jwt")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]

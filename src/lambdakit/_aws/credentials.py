@@ -193,7 +193,9 @@ class CredentialProvider:
                 # A proxy that was frozen with the environment answers from its memory first, and asks meanwhile.
                 attempts -= 1
                 if not attempts or (end_s is not None and end_s - self._clock.now()[1] <= _PAUSE_S):
-                    raise denied(where.variable, "its endpoint sent credentials that have expired")
+                    raise denied(
+                        where.variable, "its endpoint sent credentials that have expired, if the clock is right"
+                    )
             self._clock.sleep(_PAUSE_S)
 
 

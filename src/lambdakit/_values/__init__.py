@@ -71,7 +71,7 @@ if TYPE_CHECKING:
         name: str,
         *,
         field: str | None = None,
-        transform: Literal["json"] | None = None,
+        transform: Literal["json", "auto"] | None = None,
         **options: Unpack[SecretOptions],
     ) -> Any: ...
 
@@ -155,11 +155,11 @@ if TYPE_CHECKING:
     ) -> T: ...
     @overload
     def get_parameter(
-        name: str, *, field: str, transform: Literal["json"] | None = None, **options: Unpack[ParameterOptions]
+        name: str, *, field: str, transform: Literal["json", "auto"] | None = None, **options: Unpack[ParameterOptions]
     ) -> Any: ...
     @overload
     def get_parameter(
-        name: str, *, field: str | None = None, transform: Literal["json"], **options: Unpack[ParameterOptions]
+        name: str, *, field: str | None = None, transform: Literal["json", "auto"], **options: Unpack[ParameterOptions]
     ) -> Any: ...
     @overload
     def get_parameter(

@@ -40,7 +40,7 @@ def charge(context: Any) -> int:
 def flow(event: Any, context: Any) -> int:
     """Is suspended once."""
     invocation = lambdakit.invocation()
-    SEEN.append((event, invocation.request_id, invocation._text("invoked_function_arn"), lambdakit.remaining_s()))
+    SEEN.append((event, invocation.request_id, context.lambda_context.invoked_function_arn, lambdakit.remaining_s()))
     lambdakit.metric("Flows", 1)
     paid: int = context.step(charge())
     context.wait(Duration.from_seconds(1))

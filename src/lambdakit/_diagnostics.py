@@ -197,14 +197,19 @@ def warn(message: str, *arguments: object) -> None:
 
 
 def log_exceptions(what: str, step: Callable[..., object], *arguments: object) -> None:
-    """Call `step`; an exception of it is a warning that begins with `what`, and goes no further.
-
-    A message of lambdakit's own is told. Of any other exception only the type is: the message may hold anything.
-    """
+    """Call `step`; an exception of it is a warning that begins with `what`, and goes no further."""
     try:
         step(*arguments)
     except Exception as error:  # noqa: BLE001 - whoever calls has nothing to do with it
-        warn("%s: %s", what, error if isinstance(error, LambdakitError) else f"{type(error).__name__} was raised")
+        warn_of(what, error)
+
+
+def warn_of(what: str, error: Exception) -> None:
+    """Log an exception as a warning that begins with `what`.
+
+    A message of lambdakit's own is told. Of any other exception only the type is: the message may hold anything.
+    """
+    warn("%s: %s", what, error if isinstance(error, LambdakitError) else f"{type(error).__name__} was raised")
 
 
 def moto_is_active() -> bool:

@@ -10,7 +10,7 @@ from contextvars import ContextVar
 from itertools import count
 
 from ._clock import Budget, Clock
-from ._diagnostics import attribute, log_exceptions, qualified_name, seconds, warn
+from ._diagnostics import attribute, log_exceptions, qualified_name, seconds, warn, warn_of
 from ._settings import BACKENDS, Settings
 from .exceptions import ConfigurationError, LambdakitError
 
@@ -116,7 +116,6 @@ _MAX_DECORATED = 100  # names
 _SET_BACK_S = 1.0  # of the wall clock against the other one; less is no more than two readings may differ
 # Whose contexts count to the deadline of the invocation: past it, no time is left. Others' count from a default.
 _COUNT_TO_DEADLINE = frozenset(("awslambdaric.lambda_context", "lambdakit.testing"))
-_DURABLE = "aws_durable_execution_sdk_python"
 _new = object.__new__
 
 
@@ -152,12 +151,7 @@ class Invocation:
     @property
     def request_id(self) -> str | None:
         """Lambda's id of this request, or None where the context has none."""
-        return self._text("aws_request_id")
-
-    def _text(self, name: str) -> str | None:
-        """A text of the Lambda context; None where it has none of this name. Contexts of mocks answer anything."""
-        value = attribute(lambda_context(self.context), name)
-        return value if value and isinstance(value, str) else None
+        return text_of(lambda_context(self.context), "aws_request_id")
 
     @property
     def init_to_invoke_s(self) -> float:
@@ -202,14 +196,23 @@ class Invocation:
 
 def lambda_context(context: Any) -> Any:
     """The Lambda context: `context` itself, or what the context of a durable function holds."""
-    durable: Any = sys.modules.get(f"{_DURABLE}.context")
+    durable: Any = sys.modules.get("aws_durable_execution_sdk_python.context")
     is_durable = durable is not None and issubclass(type(context), durable.DurableContext)
     return context.lambda_context if is_durable else context
 
 
+def text_of(context: Any, name: str) -> str | None:
+    """A text of a Lambda context; None where it has none of this name. Those of mocks may answer anything, or raise."""
+    try:
+        value = getattr(context, name, None)
+    except Exception:  # noqa: BLE001 - whoever asks has nothing to do with it
+        return None
+    return value if isinstance(value, str) and value else None
+
+
 def error_name(error: BaseException) -> str | None:
     """The name of the type of what a handler has raised; None if a durable function is suspended by it, and goes on."""
-    durable: Any = sys.modules.get(f"{_DURABLE}.exceptions")
+    durable: Any = sys.modules.get("aws_durable_execution_sdk_python.exceptions")
     return None if durable is not None and isinstance(error, durable.SuspendExecution) else type(error).__name__
 
 
@@ -449,7 +452,10 @@ class Environment:
                 self._close_idle(now)
             self._clocks_apart_s = apart_s
             for hook in self._parts.on_start:
-                log_exceptions("an invocation begins", hook, invocation, now)
+                try:
+                    hook(invocation, now)
+                except Exception as error:  # noqa: BLE001 - the handler runs all the same; free where none is
+                    warn_of("an invocation begins", error)
         except BaseException:  # such as KeyboardInterrupt: the handler does not run, and nobody is going to end it
             running.discard(invocation)
             raise
@@ -464,7 +470,10 @@ class Environment:
         """The invocation is over, whether it returned or raised."""
         try:
             for hook in self._parts.on_end:
-                log_exceptions("an invocation has ended", hook, invocation)
+                try:
+                    hook(invocation)
+                except Exception as error:  # noqa: BLE001 - what the handler did is told; as above
+                    warn_of("an invocation has ended", error)
         finally:  # who asks for it from now on finds that it is not running any more
             self._running.discard(invocation)  # it is not there in a child that was forked within it
 

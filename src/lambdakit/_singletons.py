@@ -102,7 +102,8 @@ def singleton(
 
     Args:
         factory: a function or a coroutine function without arguments. What it raises passes unchanged, and the next
-            call tries again. What a coroutine function builds belongs to the event loop it was built in.
+            call tries again. What a coroutine function builds belongs to the event loop it was built in, and is closed
+            with it.
         check: called with the instance. It fails if it raises or returns False; then the old instance is closed and a
             new one built. Nothing limits how long it may take, unless it is a coroutine: that gets half of the
             remaining time. None: built anew after 60 s of idleness.

@@ -57,7 +57,7 @@ class Peer:
     def finish(self) -> None:
         """End the connection with a FIN, over TLS after its own ending."""
         if isinstance(self.sock, ssl.SSLSocket):
-            with contextlib.suppress(OSError):
+            with contextlib.suppress(OSError, ValueError):  # the server may have been stopped
                 self.sock.settimeout(0.0)
                 self.sock.unwrap()
         self.sock.close()

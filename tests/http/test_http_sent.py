@@ -174,6 +174,10 @@ def test_a_length_that_is_right_is_sent(server: KeepingServer) -> None:
     for length in ("many", "-1", "1.5", ""):
         with pytest.raises(ConfigurationError, match="Content-Length is no number"):
             http.put(server.url, body=iter([b"x"]), headers={"Content-Length": length})
+    with pytest.raises(ConfigurationError, match="does not go with chunks"):
+        http.put(server.url, body=b"x", headers={"Content-Length": "1", "Transfer-Encoding": "chunked"})
+    with pytest.raises(ConfigurationError, match="does not go with chunks"):
+        http.pool().request("PUT", server.url, body=iter([b"x"]), headers={"Content-Length": "1"}, chunked=True)
     assert len(server.requests) == 2
 
 

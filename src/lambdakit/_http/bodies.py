@@ -26,6 +26,8 @@ def framed(body: Any, headers: Any, *, chunked: bool) -> tuple[Any, Any]:
     """
     said = {str(name).lower(): value for name, value in (headers or {}).items()}
     if chunked or "transfer-encoding" in said:
+        if "content-length" in said:  # of two that read it differently, one takes a part of it for the next request
+            raise ConfigurationError("headers: Content-Length does not go with chunks")
         return body, headers
     length: int | None
     if "content-length" in said:

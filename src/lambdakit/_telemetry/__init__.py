@@ -304,9 +304,12 @@ class Telemetry:
     def _namespaces(self, invocation: Invocation, snapshot: InvocationSnapshot) -> list[str]:
         """That of the handler, or of the settings, and those of handlers that it has called."""
         observer = invocation.options.observer
-        named = [] if observer is not None and observer.namespace is not None else [self._namespace]
-        named += [observer.namespace for observer in snapshot.observers]
-        return [namespace for namespace in dict.fromkeys(named) if namespace is not None]
+        own = self._namespace if observer is None or observer.namespace is None else observer.namespace
+        named = [] if own is None else [own]
+        for other in snapshot.observers:
+            if other.namespace is not None and other.namespace not in named:
+                named.append(other.namespace)
+        return named
 
     def _write(self, lines: str) -> None:
         """One write, so that nothing of another thread's or process's gets into a line.

@@ -33,13 +33,14 @@ _MEASURED = (
     ("UpstreamMs", "Milliseconds", "upstream_s", 1000),
 )
 _INIT = (("InitDuration", "Milliseconds", "init_s", 1000),)  # of those that begin an environment
+MINUTE, SECOND = 60, 1  # resolutions, in seconds
 _COUNTED = (
-    ("ColdStart", "Count"),
-    ("Failures", "Count"),
-    ("CacheHits", "Count"),
-    ("CacheFetches", "Count"),
-    ("CacheStale", "Count"),
-    ("WarmupPings", "Count"),
+    ("ColdStart", "Count", MINUTE),
+    ("Failures", "Count", MINUTE),
+    ("CacheHits", "Count", MINUTE),
+    ("CacheFetches", "Count", MINUTE),
+    ("CacheStale", "Count", MINUTE),
+    ("WarmupPings", "Count", MINUTE),
 )
 # Each pair of a metric and its dimensions is paid by the month, so only what differs by start kind is told by it.
 _BY_KIND = ("Duration", "InitDuration")
@@ -49,7 +50,6 @@ RESERVED = frozenset(
 
 _MAX_METRICS = 100  # in a line
 _MAX_VALUES = 100  # of a metric in a line
-MINUTE, SECOND = 60, 1  # resolutions
 _MAX_DIMENSIONS = 29  # of 30, the function's name being one
 _MAX_DIMENSION, _MAX_DIMENSION_VALUE = 250, 1024  # characters
 
@@ -86,7 +86,7 @@ def lines(record: Record, *, namespace: str, wall_s: float, pings: int, level: s
         level: as logs have it.
     """
     found: Any = record  # by keys that stand in a table
-    named: list[tuple[str, str, int]] = [(name, unit, MINUTE) for name, unit in _COUNTED]
+    named: list[tuple[str, str, int]] = [*_COUNTED]
     own = (
         f'"ColdStart":{record["cold_start"]:d},"Failures":{record["outcome"] != "ok":d},"CacheHits":{record["hits"]},'
         f'"CacheFetches":{record["fetches"]},"CacheStale":{record["stale"]},"WarmupPings":{pings},'

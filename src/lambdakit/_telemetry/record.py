@@ -6,7 +6,7 @@ import json
 import time
 
 from .._diagnostics import attribute
-from .._environment import between_s, lambda_context
+from .._environment import between_s, lambda_context, text_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -106,10 +106,10 @@ def record_of(
         "start_kind": invocation.start_kind,
         "cold_start": invocation.start_kind == "cold",
         "init_type": settings.init_type,
-        "request_id": invocation.request_id,
-        "function_name": invocation._text("function_name") or settings.function_name,
-        "function_version": invocation._text("function_version"),
-        "function_arn": invocation._text("invoked_function_arn"),
+        "request_id": text_of(context, "aws_request_id"),
+        "function_name": text_of(context, "function_name") or settings.function_name,
+        "function_version": text_of(context, "function_version"),
+        "function_arn": text_of(context, "invoked_function_arn"),
         "memory_limit_mb": limit_mb,
         "number": invocation.number,
         "environment": environment.id,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -171,6 +172,16 @@ def test_which_functions_are_durable() -> None:
     circular.__wrapped__ = circular
     assert [is_durable(one) for one in (fn, lambdakit.handler(fn))] == [True, True]
     assert [is_durable(one) for one in (flow, lambdakit.handler(flow), circular, FakeContext(), print)] == [False] * 5
+
+
+def test_where_the_sdk_is_not_loaded_nothing_is_looked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither in functions, nor in contexts or errors."""
+    for name in [name for name in sys.modules if name.startswith("aws_durable_execution_sdk_python")]:
+        monkeypatch.delitem(sys.modules, name)
+    handler = lambdakit.handler(lambda event, context: lambdakit.invocation().request_id)
+    assert handler({}, FakeContext(aws_request_id="id")) == "id"
+    with pytest.raises(LookupError):
+        lambdakit.handler(failing)({}, FakeContext())
 
 
 def test_a_failure_that_is_too_large_for_an_answer() -> None:

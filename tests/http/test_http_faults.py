@@ -24,7 +24,8 @@ from http_server import KeepingServer, Keys, keeping, keys, response
 from lambdakit import Environment, http
 
 WAIT_S = 0.3  # what they are told to wait here where nothing comes
-BOUND_S = 5.0  # for one request, whatever happens
+BOUND_S = 5.0  # what they are told to wait elsewhere: longer than any answer takes
+HANGS_S = 60.0  # who waits for so long would wait for ever: a machine that does much else may be slow
 
 ERRORS = (urllib3.exceptions.HTTPError, requests.RequestException, httpx.HTTPError, botocore.exceptions.BotoCoreError)
 
@@ -97,7 +98,7 @@ def _round(server: KeepingServer, send: Send, method: str, wait_s: float = BOUND
         else:
             outcome = VALUE
     took_s = time.monotonic() - began_s
-    assert took_s < BOUND_S
+    assert took_s < HANGS_S
     sent = len(server.requests) - before
     assert sent <= 2 if outcome == VALUE else sent <= 1
     return RESENT if sent == 2 else outcome, took_s

@@ -346,7 +346,7 @@ class Recent:
 class Caches:
     """The caches of an environment's functions. Thread-safe."""
 
-    __slots__ = ("__weakref__", "_caches", "_env", "_functions", "_gone", "_lock", "settings")
+    __slots__ = ("_caches", "_env", "_functions", "_gone", "_lock", "settings")
 
     def __init__(self, env: Environment) -> None:
         self._env = env
@@ -371,11 +371,11 @@ class Caches:
                 cache = self._caches.setdefault(cached.number, new)
                 if cache is new:
                     env._caches.append(named := (cached.name, new))
-                    gone = partial(_forget, ref(self), cached.number)
+                    gone = partial(self.forget, cached.number)
                     self._functions[cached.number] = ref(cached, gone), named, new
         return cache
 
-    def forget(self, number: int) -> None:
+    def forget(self, number: int, _: Any = None) -> None:
         """A function is gone, and with it its results; what they counted stays.
 
         No lock is taken, since this may happen within any line of code.
@@ -393,11 +393,6 @@ class Caches:
         """Forget every result."""
         for cache in [*self._caches.values()]:
             cache.clear()
-
-
-def _forget(caches: ref[Caches], number: int, _: ref[Cached]) -> None:
-    if (known := caches()) is not None:
-        known.forget(number)
 
 
 def _wrap(cached: Cached) -> Any:

@@ -344,7 +344,6 @@ class Singletons:
     """
 
     __slots__ = (
-        "__weakref__",
         "_builds",
         "_clock",
         "_env",
@@ -499,14 +498,12 @@ class Singletons:
 
     def _store(self, key: Hashable, instance: Instance) -> None:
         factory = instance.factory
-        if factory.owner is not None and factory not in self._owners:
-            owner = factory.owner()
-            if owner is None:
-                return  # nobody can ask for it again
-            self._owners[factory] = ref(owner, partial(_forget, ref(self), factory))
+        owner = None if factory.owner is None else factory.owner()
+        if owner is not None and factory not in self._owners:
+            self._owners[factory] = ref(owner, partial(self.forget, factory))
         self._instances[key] = instance  # one that was kept keeps its place; one that was built anew has been released
 
-    def forget(self, factory: Factory) -> None:
+    def forget(self, factory: Factory, _: Any = None) -> None:
         """The function that asks for its instances is gone. No lock is taken: that may happen within any line of code.
 
         They are not closed, since somebody may use them.
@@ -626,11 +623,6 @@ def _wrap(factory: Factory) -> Any:
     made.invalidate = invalidate
     factory.owner = ref(made)
     return made
-
-
-def _forget(singletons: ref[Singletons], factory: Factory, _: ref[Any]) -> None:
-    if (known := singletons()) is not None:
-        known.forget(factory)
 
 
 def _run_without_waiting(work: Coroutine[Any, Any, Any]) -> Any:

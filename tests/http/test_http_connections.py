@@ -28,7 +28,7 @@ from http_server import Keys, keeping, keys, response
 from lambdakit import Environment, http
 from lambdakit._event_loop import life_of
 from lambdakit._http.httpx_clients import AsyncBackend, Backend, Losses, NothingSentError, Uses, _Kept, _use_of
-from lambdakit._http.policy import idle_limit_s
+from lambdakit._http.policy import Life, idle_limit_s
 from lambdakit._http.pools import Pools
 from lambdakit.testing import FakeContext
 
@@ -226,6 +226,29 @@ def test_what_was_sent_before_it_was_asked_for_is_no_answer(
                     connection.request("GET", "/")
                 connection.close()
             lambdakit.environment().close()
+
+
+def test_an_origin_that_has_died_is_opened_anew() -> None:
+    """By whoever asks for it again."""
+    with keeping() as server:
+        http.origin(server.url)()
+        assert http.get(server.url).data == b"hi"
+        server.hurt("fin")
+        http.origin(server.url)()
+        assert http.get(server.url).data == b"hi"
+        assert (server.connections, len(server.requests)) == (2, 2)
+
+
+def test_what_is_left_of_a_connection_says_whether_it_has_expired(clock: RunningClock) -> None:
+    """Of one that was closed with all others nothing is, however young it is."""
+    policy = pools().policy
+    life = Life()
+    life.opened_at = life.used_at = clock.now()
+    assert policy.left_s(life, life.used_at) == 20.0
+    assert not policy.has_expired(life, life.used_at)
+    policy.expire_all()
+    assert policy.left_s(life, life.used_at) < 0.0
+    assert policy.has_expired(life, life.used_at)
 
 
 def test_a_kept_connection_that_speaks_between_two_looks() -> None:

@@ -15,6 +15,7 @@ from typing import Any
 import httpx
 import pytest
 import requests
+from running import invocation
 
 import lambdakit
 from faults import OK, Peer, answering, serving
@@ -147,6 +148,17 @@ def test_a_proxy_is_chosen_for_each_step_of_a_redirect(monkeypatch: pytest.Monke
         monkeypatch.setenv("no_proxy", "127.0.0.1")
         assert http.get(direct.url).data == b"hi"
         assert proxy.requests[0][0].startswith(b"GET http://partner.invalid/end ")
+
+
+def test_a_proxy_that_is_named_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Is used from the next invocation on."""
+    with keeping() as proxy, keeping() as direct:
+        with invocation():
+            http.get(direct.url)
+        monkeypatch.setenv("HTTP_PROXY", proxy.url)
+        with invocation():
+            http.get(direct.url)
+        assert (len(proxy.requests), len(direct.requests)) == (1, 1)
 
 
 def test_httpx_without_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:

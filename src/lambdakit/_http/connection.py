@@ -56,8 +56,8 @@ _SWITCHING, _FINAL = 101, 200
 _MAX_INTERIM = 100  # answers with a status of 1xx before the one that counts; long work may send one each second
 _MAX_LINE, _MAX_LINES = 65_536, 100  # of their heads, as http.client has it for others
 
-_NAME = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, section 5.6.2
-_LINE_END = re.compile(rb"[\r\n\0]")
+# A request line, and lines of headers: RFC 9110, sections 5.5 and 5.6.2.
+_HEAD = re.compile(rb"[^\r\n\0]+(?:\n[!#$%&'*+.^_`|~0-9A-Za-z-]+: [^\r\n\0]*)*")
 
 
 class UnaskedBytesError(ConnectionError):
@@ -100,12 +100,19 @@ class PooledConnection(Life, HTTPConnection):
 
     @property
     def is_connected(self) -> bool:
-        """Whether it is to be used again; urllib3 asks whenever it takes one from a pool."""
-        sock = self.sock
-        if sock is None or self.policy.has_expired(self, self.policy.clock.now()):
+        """Whether it is to be used again; urllib3 asks whenever it takes one from a pool.
+
+        `send` looks whether it has ended, and its pool opens another one then; by a proxy that has to be known now.
+        """
+        if self.sock is None or self.policy.has_expired(self, self.policy.clock.now()):
             return False
         if self._sockets is not socket.socket:  # gevent, or a test, has replaced them since, or is over
             return False
+        return self.proxy is None or self.is_quiet()
+
+    def is_quiet(self) -> bool:
+        """Whether there is nothing to be read, neither an answer to nobody nor the end."""
+        sock: Any = self.sock
         return not wait_for_read(sock, timeout=0.0) or self._is_only_waiting()
 
     def _is_only_waiting(self) -> bool:
@@ -176,28 +183,28 @@ class PooledConnection(Life, HTTPConnection):
         super().putrequest(*args, **options)
 
     def putheader(self, header: Any, *values: Any) -> None:
-        """Add a header.
+        """Add a header; one that is refused is not quoted, as http.client does: it may be a secret."""
+        try:
+            super().putheader(header, *values)
+        except ValueError:
+            raise ValueError("A header has a name or a value that HTTP does not allow") from None
 
-        http.client lets a value go on in a next line, which a server or a proxy may take for another header, and quotes
-        it where it refuses one: it may be a secret.
-        """
-        name = header.encode("latin-1", "replace") if isinstance(header, str) else header
-        if not _NAME.fullmatch(name):
-            raise ValueError("A header has a name that HTTP does not allow")
-        for value in values:
-            sent = value.encode("latin-1", "replace") if isinstance(value, str) else value
-            if isinstance(sent, bytes) and _LINE_END.search(sent):
-                raise ValueError(f"The header {name.decode('latin-1')} has a line break in its value")
-        super().putheader(header, *values)
+    def _send_output(self, *args: Any, **options: Any) -> None:
+        # http.client lets a value go on in a next line, which a server or a proxy may take for another header.
+        lines: list[bytes] = self._buffer  # type: ignore[attr-defined] # http.client's: the first line, and each header
+        head = b"\n".join(lines)
+        if not _HEAD.fullmatch(head) or head.count(b"\n") >= len(lines):
+            lines.clear()
+            raise ValueError("A header has a name or a value that HTTP does not allow")
+        super()._send_output(*args, **options)  # type: ignore[misc] # the same
 
     def send(self, data: Any) -> None:
         """Send, bounded as reading is: urllib3 has the connect time-out for it, too short for a large body."""
         if self.sock is None:
             self.connect()
         if not self.begun:
-            sock: Any = self.sock
             # What is there already would be taken for the answer.
-            if self.spoiled or (wait_for_read(sock, timeout=0.0) and not self._is_only_waiting()):
+            if self.spoiled or not self.is_quiet():
                 raise UnaskedBytesError("The server has sent something, or gone, before it was asked")
             self.begun = True
         by_budget = self._bound(self.sock, self.read_s)

@@ -85,8 +85,14 @@ class ConnectionPolicy:
         return min(idle_s - age_s(life.used_at, now), self.max_age_s - age_s(life.opened_at, now))
 
     def has_expired(self, life: Life, now: Instant) -> bool:
-        """Whether an idle connection is not to be used again."""
-        return self.left_s(life, now) < 0.0
+        """Whether an idle connection is not to be used again: `left_s` is below 0. Each request asks."""
+        idle_s, limit_s = age_s(life.used_at, now), life.idle_limit_s
+        return (
+            life.generation != self.generation
+            or idle_s > self.max_idle_s
+            or (limit_s is not None and idle_s > limit_s)
+            or age_s(life.opened_at, now) > self.max_age_s
+        )
 
     def check_time(self, host: str) -> None:
         """There has to be time for a request.

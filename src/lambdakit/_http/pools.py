@@ -45,8 +45,7 @@ if TYPE_CHECKING:
 
 _MAX_HOSTS = 32
 _MAX_MANAGERS = 32  # a function with more pairs of certificates writes them itself
-_PROXY = ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY")
-_PROXY_OF_TLS = ("https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY")
+_PROXIES = ("http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY")
 
 
 class Stack:
@@ -346,7 +345,18 @@ class Pools:
         contexts: of TLS.
     """
 
-    __slots__ = ("__weakref__", "_environ", "_lock", "_manager", "_others", "_pools", "contexts", "policy", "retries")
+    __slots__ = (
+        "__weakref__",
+        "_environ",
+        "_lock",
+        "_manager",
+        "_may_have_proxies",
+        "_others",
+        "_pools",
+        "contexts",
+        "policy",
+        "retries",
+    )
 
     def __init__(self, *, settings: Settings, clock: Clock, budget: Budget | Callable[[], float | None]) -> None:
         self.policy = ConnectionPolicy(
@@ -355,6 +365,7 @@ class Pools:
         self.contexts = Contexts()
         self.retries = retries(self.policy)
         self._environ = settings.environ
+        self._may_have_proxies: bool | None = None
         self._lock = threading.Lock()
         self._pools: WeakSet[Pool] = WeakSet()
         self._manager = Manager(self, {})
@@ -397,13 +408,17 @@ class Pools:
 
     def proxy(self, url: str) -> str | None:
         """The proxy for `url` that the environment's variables name, if any."""
-        get = self._environ.get
-        names = _PROXY_OF_TLS if url[:6].lower() == "https:" else _PROXY
-        if not any(map(get, names)):
+        if self._may_have_proxies is None:  # 5 us
+            self._may_have_proxies = any(map(self._environ.get, _PROXIES))
+        if not self._may_have_proxies:
             return None
         from .proxies import proxy_for  # most environments have none
 
         return proxy_for(self._environ, url)
+
+    def on_start(self, *_: object) -> None:
+        """An invocation begins: look at the variables again."""
+        self._may_have_proxies = None
 
     def proxied(self, proxy: str, trust: Trust) -> PoolManager:
         """urllib3's manager for a proxy, with our pools in it."""
@@ -452,6 +467,8 @@ class Pools:
         pool.policy.check_time(pool.host)
         connection = pool._get_conn()  # noqa: SLF001 - what its `urlopen` begins and ends with
         try:
+            if _is_ours(connection) and not (connection.is_closed or connection.is_quiet()):
+                connection.close()
             if _is_ours(connection) and connection.is_closed:
                 connection.timeout = CONNECT_S
                 connection.answered = False

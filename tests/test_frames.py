@@ -295,8 +295,11 @@ def frames_with_locals(error: BaseException) -> set[str]:
 
 def test_a_client_secret_is_no_part_of_a_key() -> None:
     """Equal ones are one token all the same, others are others."""
+    others: dict[str, Any] = dict.fromkeys(
+        ("auth_method", "client_assertion", "scope", "audience", "resource", "extra")
+    )
     keys = [
-        TokenRequest("https://x", client_id="i", client_secret=secret, scope=None, audience=None).key
+        TokenRequest("https://x", client_id="i", client_secret=secret, **others).key
         for secret in (f"{PLANTED}-1", f"{PLANTED}-1", f"{PLANTED}-2")
     ]
     assert keys[0] == keys[1] != keys[2]

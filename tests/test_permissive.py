@@ -231,7 +231,8 @@ def test_a_method_of_its_class_closes_it(env: Environment) -> None:
     made = iter(
         [connections[0], wrapt.ObjectProxy(connections[1]), wrapt.ObjectProxy(wrapt.ObjectProxy(connections[2]))]
     )
-    for single in [lambdakit.singleton(lambda: next(made)) for _ in connections]:
+    singles = [lambdakit.singleton(lambda: next(made)) for _ in connections]
+    for single in singles:
         single()
     env.close()
     assert [connection.closed for connection in connections] == [1, 1, 1]

@@ -199,7 +199,7 @@ def test_our_hooks_never_raise(tmp_path: Path) -> None:
     """What fails in them is logged: a hook that raises would end the environment."""
     code = """
 import json, lambdakit, snapshot_restore_py as hooks
-class Broken:
+class Broken(lambdakit.Environment):
     def _renew(self): raise OSError("planted text")
     _become_another = _renew
 with lambdakit.use_environment(Broken()):

@@ -344,6 +344,7 @@ class Singletons:
     """
 
     __slots__ = (
+        "__weakref__",
         "_builds",
         "_clock",
         "_env",

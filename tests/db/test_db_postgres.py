@@ -166,6 +166,7 @@ def test_a_password_that_is_rotated_under_a_connection(cut: bool, rotate: Any, p
         after = invoke(lambda: [lambdakit.get_secret(SECRET, force_fetch=True), work()][1])
     assert after != before
     assert postgres.serves(after)
+    lambdakit.environment().close()  # before the function goes: then nobody would close it
 
 
 def test_a_password_that_is_rotated_under_an_engine(rotate: Any, postgres: Any) -> None:
@@ -190,6 +191,7 @@ def test_a_password_that_is_rotated_under_an_engine(rotate: Any, postgres: Any) 
     assert after != before
     assert len(set(made)) == 2
     assert postgres.serves(after)
+    lambdakit.environment().close()  # before the function goes: then nobody would close it
 
 
 # --- SQLAlchemy
@@ -231,6 +233,7 @@ def test_an_engine_with_a_pool_of_one(death: str, postgres: Any) -> None:
     (after,) = invoke(work)
     assert before != {after}
     assert postgres.serves(after)
+    lambdakit.environment().close()  # before the function goes: then nobody would close it
 
 
 # --- forks
@@ -329,3 +332,4 @@ def test_a_primary_that_became_read_only(postgres: Any, env: Environment) -> Non
         assert invoke(lambda: pid(database())) != after
     finally:
         set_read_only("off")
+        env.close()  # before the function goes: then nobody would close it

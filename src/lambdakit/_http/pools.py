@@ -152,7 +152,17 @@ class Pool(HTTPConnectionPool):
             retries = retries if isinstance(retries, Retry) else Retry.from_int(retries, redirect, default=self.retries)
             retries = once(retries)
         try:
-            response = super().urlopen(method, url, body, headers, retries, False, assert_same_host, **options)
+            # By name, as urllib3's manager does: what a test has put in the place of this takes what it needs.
+            response = super().urlopen(
+                method,
+                url,
+                body=body,
+                headers=headers,
+                retries=retries,
+                redirect=False,
+                assert_same_host=assert_same_host,
+                **options,
+            )
         except HTTPError as error:
             if is_deadline_error(error):
                 raise deadline_error(self.host) from error

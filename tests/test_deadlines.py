@@ -306,6 +306,22 @@ def test_a_name_that_is_not_known_and_a_port_that_nobody_listens_at(monkeypatch:
         connection.close()
 
 
+def test_no_connection_is_begun_when_resolving_took_all_the_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of the name of a host that was found too late."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        address = listener.getsockname()
+        client, _ = clients_of(f"http://host.invalid:{address[1]}")
+        running = RunningContext(remaining_s=60)
+
+        def late(*_: Any) -> Any:
+            monkeypatch.setattr(running, "get_remaining_time_in_millis", lambda: 0)
+            return [(socket.AF_INET, socket.SOCK_STREAM, 0, "", address)]
+
+        monkeypatch.setattr(socket, "getaddrinfo", late)
+        with invocation(running), pytest.raises(lambdakit.DeadlineExceededError):
+            client.list_functions()
+
+
 def test_what_others_have_put_in_the_place_of_connections_stays(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

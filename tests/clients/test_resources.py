@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
@@ -110,6 +111,9 @@ def test_what_is_primed_in_init_serves_every_thread() -> None:
             return lambdakit.resource("dynamodb", endpoint_url=url)
 
         lambdakit.environment().preload(lambda: lambdakit.prime(resource()))
+        end_s = time.monotonic() + 30
+        while server.connections == 0 and time.monotonic() < end_s:
+            time.sleep(0.01)  # it is there; the server has to take it
         assert server.connections == 1
         assert resource().meta.client.list_tables()["TableNames"] == []
         with ThreadPoolExecutor(1) as pool:

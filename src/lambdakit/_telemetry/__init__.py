@@ -179,10 +179,8 @@ class Telemetry:
     def _remember(self, invocation: Invocation, observer: Observer | None) -> None:
         if self._before == "":
             self._before = "ended" if previous_process_crashed(self._env.settings) else None
-        threads: list[Any] = []
-        if threading.active_count() > 1:
-            mine = threading.current_thread()
-            threads = [thread for thread in threading.enumerate() if thread is not mine]
+        mine = threading.current_thread()
+        threads = [thread for thread in threading.enumerate() if thread is not mine]
         self._snapshots[invocation] = InvocationSnapshot(
             pings=self._env.pings,
             previous=self._previous or self._before,

@@ -145,10 +145,15 @@ def _other_epoch_s(text: str) -> float | None:
     except ImportError:
         return None
     try:
-        when = parse(text)
+        when = parse(text, tzinfos=_zone)
         return None if when.tzinfo is None else when.replace(microsecond=0).timestamp()
     except (OverflowError, TypeError, ValueError):
         return None
+
+
+def _zone(_: str | None, offset_s: int | None) -> int | None:
+    """A zone by its offset; a name may be anything, of which dateutil would warn, or of this machine's."""
+    return offset_s
 
 
 def _iso_epoch_s(text: str) -> float | None:

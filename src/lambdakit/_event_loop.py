@@ -47,10 +47,10 @@ class LoopLife:
     """What belongs to an event loop and ends with it; the loop itself holds it, so that both go together.
 
     `asyncio.run`, a `Runner` and the kept loop close async generators before they close the loop: one of these ends
-    what is `owned` while something can still be awaited. A loop that is closed without has it abandoned.
+    what is `owned` while something can still be awaited. A loop that is closed without has it discarded.
 
     Attributes:
-        owned: by owner, what has ``async end()``, and ``abandon()`` for a loop that is closed already. It must not hold
+        owned: by owner, what has ``async end()``, and ``discard()`` for a loop that is closed already. It must not hold
             its owner.
         thread: the one that has run the loop last, as far as is known.
         keeper: the `EventLoop` whose loop it is, if it is one's.
@@ -79,10 +79,10 @@ class LoopLife:
             for owned in self._take():
                 await owned.end()
 
-    def abandon(self) -> None:
+    def discard(self) -> None:
         """The loop is closed."""
         for owned in self._take():
-            owned.abandon()
+            owned.discard()
 
     def _take(self) -> list[Any]:
         owned = [*self.owned.values()]
@@ -231,7 +231,7 @@ class EventLoop:
         finally:
             loop.close()
             self._open.discard(runner)
-            life_of(loop).abandon()  # what could not be closed
+            life_of(loop).discard()  # what could not be closed
 
     def close(self) -> None:
         """Cancel what is left, close async generators and the loop. One at work is closed when it is done."""

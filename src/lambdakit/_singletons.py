@@ -659,6 +659,6 @@ class _Ending:
         for instance in self._release():
             await instance.factory.close(instance.value)
 
-    def abandon(self) -> None:
+    def discard(self) -> None:
         """Nothing can be closed any more."""
         self._release()

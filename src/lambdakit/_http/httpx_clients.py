@@ -391,7 +391,7 @@ class AsyncTransport(_Routes, httpx.AsyncHTTPTransport):
             if (there := loop()) is None or there.is_closed():
                 self._loops.pop(number, None)
                 if there is not None:
-                    life_of(there).abandon()
+                    life_of(there).discard()
 
     @_hiding_locals
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
@@ -482,7 +482,7 @@ class _Kept:
         with suppress(Exception):
             await self.pool.aclose()
 
-    def abandon(self) -> None:
+    def discard(self) -> None:
         """The loop is closed already: nothing can be awaited in it, but descriptors can be closed."""
         for connection in self.pool.connections:
             h11 = _inner(connection)

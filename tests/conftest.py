@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import gc
 import os
 import socket
 from collections.abc import Iterator
@@ -26,6 +27,14 @@ REGION = "eu-west-1"
 # Each session of the SDK reads and parses its models anew, 85 of the 100 ms that a client takes. Tests make thousands
 # of sessions, and are about other things: one loader for all of a process.
 botocore.session.create_loader = functools.cache(botocore.session.create_loader)
+
+
+@pytest.fixture(autouse=True)
+def _collected(request: pytest.FixtureRequest) -> Iterator[None]:
+    """What a test may leave open goes while its warnings are ignored: later they would be those of another test."""
+    yield
+    if any("ResourceWarning" in f"{mark.args}" for mark in request.node.iter_markers("filterwarnings")):
+        gc.collect()
 
 
 @pytest.fixture(autouse=True)

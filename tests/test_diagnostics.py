@@ -103,6 +103,7 @@ def kind_of_result(result: Any) -> str:
     return kinds.get(type(result), PLAIN)
 
 
+@pytest.mark.filterwarnings("ignore:functools.partial will be:FutureWarning")  # of 3.13, about a partial as a method
 @pytest.mark.parametrize("wrap", WRAPPINGS.values(), ids=WRAPPINGS)
 @pytest.mark.parametrize("fn", FUNCTIONS, ids=lambda fn: fn.__name__)
 def test_the_kind_of_a_function_is_what_a_call_returns(fn: Any, wrap: Callable[[Any], Any]) -> None:

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import os
 import signal
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -70,8 +71,11 @@ class RuntimeProcess:
         if not hasattr(os, "waitid"):  # macOS, before Python 3.13
             return self._watcher.done()
         try:
-            return os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
-        except ChildProcessError:  # it was waited for
+            if os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None:
+                return True
+            # Nobody can wait for it while threads of it are still ending; that it was killed shows before.
+            return sys.platform == "linux" and b") Z " in Path(f"/proc/{self.pid}/stat").read_bytes()
+        except (ChildProcessError, FileNotFoundError):  # it was waited for
             return True
 
     def signal(self, number: signal.Signals) -> None:

@@ -57,6 +57,13 @@ def test_a_report_has_what_was_measured_and_nothing_else(measured: dict[str, Any
     assert report_line(report).decode() == "\t".join(["REPORT RequestId: r", *parts, "\n"])
 
 
+def test_what_the_line_shows_is_billed() -> None:
+    """Rounded up once, from its hundredths: whoever adds the line up comes to the same."""
+    report = Report.billed("r", duration_ms=2.004, init_ms=None, restore_ms=23.0004, memory_size_mb=128)
+    assert (report.duration_ms, report.restore_ms) == (2.0, 23.0)
+    assert (report.billed_ms, report.billed_restore_ms) == (25, 23)
+
+
 MILLISECONDS = st.integers(0, 90_000_000).map(lambda hundredths: hundredths / 100)
 
 

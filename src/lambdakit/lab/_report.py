@@ -90,7 +90,13 @@ class Report:
         status: str | None = None,
         error_type: str | None = None,
     ) -> Report:
-        """A report with what is billed: INIT with the duration, the restore apart, both rounded up to milliseconds."""
+        """A report with what is billed: INIT with the duration, the restore apart, both rounded up to milliseconds.
+
+        From what the line shows, which has hundredths: 2.00 ms are not billed as 3.
+        """
+        duration_ms = round(duration_ms, 2)
+        init_ms = None if init_ms is None else round(init_ms, 2)
+        restore_ms = None if restore_ms is None else round(restore_ms, 2)
         billed_restore_ms = None if restore_ms is None else math.ceil(restore_ms)
         return cls(
             request_id=request_id,

@@ -206,10 +206,10 @@ class ExtensionBackend:
         except ConnectError as error:
             if isinstance(error.__cause__, ConnectionRefusedError):
                 self._absent = True
-            elif left_s is not None and (self._budget() or 0.0) <= 0.0:  # it had no time to answer
-                raise DeadlineExceededError(f"{what}: the invocation has too little time left for a request") from error
-            else:
+            elif left_s is None or left_s >= _CONNECT_S:
                 self._unanswered = now
+            else:  # it had less time than it is given
+                raise DeadlineExceededError(f"{what}: the invocation has too little time left for a request") from error
             return None
         except ExchangeError as error:
             if left_s is not None and (self._budget() or 0.0) <= 0.0:
